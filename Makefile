@@ -1,0 +1,59 @@
+# Two commands do everything: `make demo` and `make test`. The rest is for working on it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: bench install demo up check test lint types layers format lock clean help
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## everything that is needed, into .venv
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Signoff needs Python 3.11 or newer; $$($(PYTHON) --version) is too old. Try: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a few minutes the first time) ..."
+	@# The lock is complete, so nothing is resolved: that is faster, and pip's resolver stumbles over pins with extras.
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: install ## triage a pretend company's inbox: no account, no key
+	@$(BIN)/signoff demo
+
+up: install ## the server, a worker and all deployments, with your accounts
+	@$(BIN)/signoff up
+
+check: install ## is every workflow complete?
+	@$(BIN)/signoff check
+
+test: install lint types layers ## everything that must hold
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: install ## ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: install ## mypy, strict
+	@$(BIN)/mypy
+
+layers: install ## do imports point one way?
+	@$(BIN)/lint-imports --no-cache
+
+bench: install ## how fast, next to the bare SDK
+	@$(BIN)/python -m benchmarks.triage
+
+format: install ## let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## pin everything anew; needs uv
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url \
+		--no-emit-find-links --generate-hashes --custom-compile-command "make lock" --upgrade -o requirements.lock -q
+
+clean: ## remove the environment and all local state
+	rm -rf $(VENV) .signoff

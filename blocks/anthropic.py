@@ -1,0 +1,260 @@
+"""Claude, or any server that speaks Anthropic's Messages protocol (llama.cpp, Ollama, vLLM)."""
+
+import functools
+import json
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+from prefect.blocks.core import Block
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
+
+from blocks.models import Reply, Request
+from blocks.prices import Rates, Tokens, list_cost
+from blocks.vendor import Failures, Once, VendorError
+
+if TYPE_CHECKING:
+    from anthropic import Anthropic, APIStatusError
+    from anthropic.types import Message, MessageParam, TextBlockParam
+
+# What the vendor adds to a prompt for an answer by schema, besides that schema.
+OVERHEAD_TOKENS = 1_000
+
+# About 4,096 tokens, the highest minimum of any Claude model: a shorter text is not cached at all.
+CACHED_SYSTEM_CHARACTERS = 16_384
+
+NO_ANSWER = "(no answer)"  # the API refuses an empty turn
+
+WAYS_OUT = {
+    401: "put a valid API key into the block",
+    402: "add credit or raise the spend limit at platform.claude.com, Billing",
+    403: "give the API key's workspace access to this model",
+    404: "check the model's name and the address in the block",
+}
+
+
+class Claude(Block):
+    """A Claude model. Implements `blocks.models.Model`."""
+
+    _block_type_name: ClassVar[str | None] = "Claude"
+    _block_type_slug: ClassVar[str | None] = "claude"
+    _description: ClassVar[str | None] = (
+        "The model that reads and drafts. Any server that speaks the Messages protocol will do: give its "
+        "address, and its prices, which may be 0."
+    )
+
+    api_key: SecretStr = Field(title="API key", description="From platform.claude.com, API keys.")
+    model: str = Field(
+        default="claude-haiku-5-5",
+        title="Model",
+        description="A change of model makes every prompt a new version, which earns its autonomy afresh.",
+    )
+    address: str = Field(
+        default="https://api.anthropic.com",
+        title="Address",
+        description="Without /v1. Change it to use a sandbox, a proxy or a server of your own.",
+    )
+    timeout_seconds: float = Field(
+        default=120,
+        gt=0,
+        title="Timeout (seconds)",
+        description="How long to wait for an answer.",
+    )
+    input_characters: int = Field(
+        default=90_000,
+        gt=0,
+        title="Longest input (characters)",
+        description="Longer input is shortened. 90,000 stays under the 100,000 tokens above which Haiku "
+        "costs five times as much; a server of your own may have a smaller context.",
+    )
+    usd_per_million_input: float | None = Field(
+        default=None,
+        ge=0,
+        title="Price of input (USD per million tokens)",
+        description="Only for a model that the price list does not have.",
+    )
+    usd_per_million_output: float | None = Field(
+        default=None,
+        ge=0,
+        title="Price of output (USD per million tokens)",
+        description="Only for a model that the price list does not have.",
+    )
+
+    _client: Once["Anthropic"] = PrivateAttr(default_factory=Once)
+    _priced: Once[Decimal] = PrivateAttr(default_factory=Once)
+
+    @model_validator(mode="after")
+    def _both_prices_or_none(self) -> Self:
+        if (self.usd_per_million_input is None) != (self.usd_per_million_output is None):
+            raise ValueError("give both prices, of input and of output, or none")
+        return self
+
+    @property
+    def model_id(self) -> str:
+        """The model's name, as the vendor calls it."""
+        return self.model
+
+    def get_client(self) -> "Anthropic":
+        """The SDK's client, without retries or redirects. Thread-safe."""
+        return self._client.get(self._build_client)
+
+    def check(self) -> str:
+        """List one model, which is free: `claude-haiku-5-5 at https://api.anthropic.com`."""
+        from anthropic import AnthropicError
+
+        try:
+            self.get_client().models.list(limit=1)
+        except AnthropicError as error:
+            self._raise("models.list", error)
+        return f"{self.model} at {self.address}"
+
+    def input_limit(self) -> int:
+        """The most characters of rendered prompt to send, in all; see the field `input_characters`."""
+        return self.input_characters
+
+    def worst_cost(self, request: Request) -> Decimal:
+        """The most that this request can cost in US dollars: a token per byte, and the longest answer.
+
+        No tokenizer makes more tokens than bytes, whatever a stranger writes into an e-mail. English text has
+        a quarter of that, so for ordinary mail this is high by a few times; it is never low.
+
+        Raises:
+            VendorError: permanent, when the model's price is not known.
+        """
+        system, messages = _turns(request)
+        texts = [system, *(str(message["content"]) for message in messages)]
+        size = sum(len(text.encode()) for text in texts) + _schema_bytes(request.prompt.answer) + OVERHEAD_TOKENS
+        cached = size if len(system) >= CACHED_SYSTEM_CHARACTERS else 0  # to write the cache costs extra
+        return self._cost(Tokens(input=size, output=request.prompt.settings.max_tokens, cache_write=cached))
+
+    def ask(self, request: Request) -> Reply:
+        """Ask once. A refusal or a cut answer is a reply too, told by its `stop_reason`: it has been paid.
+
+        Raises:
+            VendorError: `unknown` when the reply was lost: it may be asked again, and may have been paid.
+        """
+        from anthropic import AnthropicError
+
+        self._priced.get(lambda: self._cost(Tokens(0, 0)))  # before the spend: a paid answer must not fail on this
+        system, messages = _turns(request)
+        started = time.perf_counter()
+        try:
+            message = self.get_client().messages.create(
+                model=self.model,
+                max_tokens=request.prompt.settings.max_tokens,
+                system=[_system_block(system)],
+                messages=messages,
+                output_config={"format": {"type": "json_schema", "schema": _schema(request.prompt.answer)}},
+            )
+        except AnthropicError as error:
+            self._raise("messages.create", error)
+        seconds = time.perf_counter() - started
+        if not getattr(message, "usage", None) or not isinstance(message.content, list):
+            # The SDK hands on whatever came back with a 200: a proxy's page, as a string.
+            raise self._failures().unreadable("messages.create", str(message), write=True)
+        return self._reply(message, seconds)
+
+    def _reply(self, message: "Message", seconds: float) -> Reply:
+        tokens = _tokens(message)
+        return Reply(
+            text="".join(block.text for block in message.content if block.type == "text"),
+            model=message.model,
+            stop_reason=message.stop_reason or "unknown",
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            seconds=seconds,
+            cost=self._cost(tokens),
+            metadata={
+                "request_id": message._request_id,
+                "cache_read_tokens": tokens.cache_read,
+                "cache_write_tokens": tokens.cache_write,
+            },
+        )
+
+    def _cost(self, tokens: Tokens) -> Decimal:
+        if self.usd_per_million_input is not None and self.usd_per_million_output is not None:
+            rates = Rates(Decimal(str(self.usd_per_million_input)), Decimal(str(self.usd_per_million_output)))
+            return rates.cost(tokens)
+        try:
+            return list_cost("anthropic", self.model, tokens)
+        except LookupError:
+            raise self._failures().error(
+                "price",
+                f"the price list has no model {self.model!r}: correct its name in the block, or give its "
+                "prices there (usd_per_million_input and _output; 0 for a server of your own)",
+                permanent=True,
+            ) from None
+
+    def _raise(self, operation: str, error: Exception) -> NoReturn:
+        """Tell an SDK's error as a `VendorError`."""
+        from anthropic import APIConnectionError, APIStatusError
+
+        if isinstance(error, APIStatusError):
+            raise self._refused(operation, error) from None
+        if isinstance(error, APIConnectionError):
+            raise self._failures().lost(operation, _cause(error), write=True) from None
+        raise self._failures().error(operation, f"{type(error).__name__}: {error}", permanent=True) from None
+
+    def _refused(self, operation: str, error: "APIStatusError") -> VendorError:
+        status = error.status_code
+        if error.error_code == "enforced_spend_limit_reached":
+            # Sent as a 429, but no waiting helps: it is the account's own limit, so it is told as what it is.
+            status = 402
+        return self._failures().refused(operation, status, error.response.content, error.response.headers)
+
+    def _failures(self) -> Failures:
+        return Failures("claude", (self.api_key,), WAYS_OUT)
+
+    def _build_client(self) -> "Anthropic":
+        from anthropic import Anthropic, DefaultHttpxClient
+
+        return Anthropic(
+            api_key=self.api_key.get_secret_value(),
+            base_url=self.address,
+            max_retries=0,
+            timeout=self.timeout_seconds,
+            http_client=DefaultHttpxClient(timeout=self.timeout_seconds, follow_redirects=False),
+        )
+
+
+def _turns(request: Request) -> tuple[str, list["MessageParam"]]:
+    """The system text, and the turns: the question, then each wrong answer and what was wrong with it."""
+    system, user = request.prompt.render(dict(request.variables))
+    messages: list[MessageParam] = [{"role": "user", "content": user}]
+    for answer, complaint in request.corrections:
+        messages.append({"role": "assistant", "content": answer.strip() or NO_ANSWER})
+        messages.append({"role": "user", "content": complaint})
+    return system, messages
+
+
+def _system_block(system: str) -> "TextBlockParam":
+    """The system text, cached for the next records (for 5 minutes, at a tenth of the price) if it is long."""
+    block: TextBlockParam = {"type": "text", "text": system}
+    if len(system) >= CACHED_SYSTEM_CHARACTERS:
+        block["cache_control"] = {"type": "ephemeral"}
+    return block
+
+
+@functools.cache
+def _schema(answer: type[BaseModel]) -> dict[str, Any]:
+    """The answer type's schema as the API takes it: bounds go into the descriptions, to be checked by us."""
+    from anthropic import transform_schema
+
+    return transform_schema(answer)
+
+
+@functools.cache
+def _schema_bytes(answer: type[BaseModel]) -> int:
+    return len(json.dumps(_schema(answer)).encode())
+
+
+def _tokens(message: "Message") -> Tokens:
+    """What is paid for. The API counts cached tokens beside `input_tokens`; we count them in."""
+    usage = message.usage
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    return Tokens(usage.input_tokens + read + written, usage.output_tokens, cache_read=read, cache_write=written)
+
+
+def _cause(error: Exception) -> Exception:
+    """What the transport said: the SDK's own words are the same for every connection error."""
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error

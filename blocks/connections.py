@@ -1,0 +1,72 @@
+"""Finding the Prefect block that holds a credential, with an error that says how to make it."""
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from prefect.blocks.core import Block
+
+BLOCKS = {
+    "gmail": ("blocks.gmail", "Gmail"),
+    "hubspot": ("blocks.hubspot", "HubSpot"),
+    "slack": ("blocks.slack", "Slack"),
+    "claude": ("blocks.anthropic", "Claude"),
+}
+"""Block type slug -> module and class. Modules are imported when a credential of theirs is first asked for."""
+
+
+class MissingCredential(Exception):
+    """No block holds the credential; the message names it and the way out."""
+
+
+def block_class(slug: str) -> type[Block]:
+    """The block class for a type slug.
+
+    Raises:
+        MissingCredential: there is no such type.
+    """
+    if slug not in BLOCKS:
+        raise MissingCredential(f"there is no block type '{slug}'; there are {', '.join(BLOCKS)}")
+    module, name = BLOCKS[slug]
+    found: type[Block] = getattr(import_module(module), name)
+    return found
+
+
+@cache
+def load(credential: str) -> Any:
+    """The block `type/name`, read once a process: its client and connections are then shared.
+
+    Raises:
+        MissingCredential: no such block was saved on this Prefect server.
+    """
+    block = load_if_present(credential)
+    if block is None:
+        raise MissingCredential(
+            f"no credential {credential}: no such block on this Prefect server. "
+            f"Create it under Blocks in the Prefect UI (type '{credential.split('/')[0]}', "
+            f"name '{credential.split('/')[1]}')"
+        )
+    return block
+
+
+def load_if_present(credential: str) -> Any | None:
+    """The block `type/name`, or None when nobody has saved one."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    slug, name = credential.split("/")
+    found = block_class(slug)
+    with get_client(sync_client=True) as client:
+        try:
+            document = client.read_block_document_by_name(name, slug, include_secrets=True)
+        except ObjectNotFound:
+            return None
+    return found._from_block_document(document)
+
+
+def save(credential: str, block: Block) -> None:
+    """Save a block as `type/name`, over one that is there."""
+    slug, name = credential.split("/")
+    if type(block).get_block_type_slug() != slug:
+        raise MissingCredential(f"{credential} is no name for a block of type {type(block).get_block_type_slug()}")
+    block.save(name, overwrite=True)

@@ -1,0 +1,195 @@
+"""The transport under Google's client: httpx, one attempt, one token for all threads.
+
+googleapiclient's own transport (httplib2) sends a request again, POST included, when the server closes
+without a reply, and hands replies to the wrong thread. This product promises not to send an e-mail twice.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from google.auth.exceptions import RefreshError
+from google.auth.transport import Request as TokenRequest
+from google.auth.transport import Response as TokenResponse
+from google.oauth2.credentials import Credentials
+
+from blocks.vendor import Failures, VendorError
+
+READS = frozenset({"GET", "HEAD"})
+# Google answers 403, not 429, to some rate limits: https://developers.google.com/workspace/gmail/api/guides/handle-errors
+RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RESOURCE_EXHAUSTED"})
+CONNECT_AGAIN = "the connection was revoked or has expired; connect the Google account again"
+
+
+class Reply(dict[str, str]):
+    """The headers of a reply, lower-cased, and its status: what googleapiclient expects of its transport."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__({name.lower(): value for name, value in response.headers.items()})
+        self.status = response.status_code
+        self.reason = response.reason_phrase
+        self["status"] = str(response.status_code)
+
+
+class GoogleHttp:
+    """What `build_from_document(http=...)` sends through. Safe to share between threads.
+
+    Args:
+        credentials: renewed here, by one thread at a time.
+        client: it must neither retry nor follow redirects.
+        failures: words the errors.
+    """
+
+    def __init__(self, credentials: Credentials, client: httpx.Client, failures: Failures) -> None:
+        self._credentials = credentials
+        self._client = client
+        self._failures = failures
+        self._renewal = threading.Lock()
+
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **_ignored: Any,
+    ) -> tuple[Reply, bytes]:
+        """Send once, and once more only after a 401, which says that nothing was done.
+
+        Raises:
+            VendorError: for every reply that is not a success, and for none.
+        """
+        operation = f"{method} {urlsplit(uri).path}"
+        token = self._token()
+        response = self._send(operation, method, uri, body, headers, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            response = self._send(operation, method, uri, body, headers, self.renew(stale=token))
+        self._refuse_failure(operation, method, response)
+        return Reply(response), response.content
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def renew(self, stale: str | None = None) -> str:
+        """A new access token, unless another thread has replaced the `stale` one meanwhile.
+
+        Raises:
+            VendorError: permanent when Google no longer accepts the refresh token.
+        """
+        with self._renewal:
+            if stale is None or self._credentials.token == stale:
+                self._refresh()
+            return str(self._credentials.token)
+
+    def _token(self) -> str:
+        if self._credentials.valid:
+            return str(self._credentials.token)
+        with self._renewal:
+            if not self._credentials.valid:
+                self._refresh()
+            return str(self._credentials.token)
+
+    def _refresh(self) -> None:
+        operation = "refresh the access token"
+        try:
+            transport = _TokenTransport(self._client, self._failures, operation)
+            self._credentials.refresh(transport)  # type: ignore[no-untyped-call]
+        except RefreshError as error:
+            # Told as a 401, which is what it is to the caller: no other call on this account can succeed.
+            raise self._failures.error(operation, _refresh_reason(error), permanent=True, status=401) from None
+
+    def _send(
+        self,
+        operation: str,
+        method: str,
+        uri: str,
+        body: str | bytes | None,
+        headers: Mapping[str, str] | None,
+        token: str,
+    ) -> httpx.Response:
+        try:
+            return self._client.request(
+                method, uri, content=body, headers={**(headers or {}), "authorization": f"Bearer {token}"}
+            )
+        except httpx.HTTPError as error:
+            raise self._failures.lost(operation, error, write=method not in READS) from None
+
+    def _refuse_failure(self, operation: str, method: str, response: httpx.Response) -> None:
+        write = method not in READS
+        if not response.is_success:
+            raise self._refused(operation, response, write)
+        if response.content and "json" not in response.headers.get("content-type", ""):
+            raise self._failures.unreadable(operation, response.content, write=write)
+
+    def _refused(self, operation: str, response: httpx.Response, write: bool) -> VendorError:
+        error = self._failures.refused(operation, response.status_code, response.content, response.headers, write=write)
+        if response.status_code == httpx.codes.FORBIDDEN and _reasons(response.content) & RATE_LIMITS:
+            error.permanent = False
+        return error
+
+
+def _reasons(body: bytes) -> set[str]:
+    """The machine-readable reasons of a Google error: `error.errors[].reason` and `error.status`."""
+    try:
+        error = json.loads(body)["error"]
+        return {str(error.get("status")), *(str(item.get("reason")) for item in error.get("errors", []))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _refresh_reason(error: RefreshError) -> str:
+    """What Google said, and the way out."""
+    said = str(error.args[0]) if error.args else "refused"
+    if "invalid_client" in said or "unauthorized_client" in said:
+        return f"{said}: check the OAuth client's id and secret"
+    return f"{said}: {CONNECT_AGAIN}"
+
+
+class _TokenReply(TokenResponse):
+    """A token endpoint's reply, in google-auth's terms."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    @property
+    def data(self) -> bytes:
+        return self._response.content
+
+
+class _TokenTransport(TokenRequest):
+    """Sends google-auth's token requests through the same httpx client."""
+
+    def __init__(self, client: httpx.Client, failures: Failures, operation: str) -> None:
+        self._client = client
+        self._failures = failures
+        self._operation = operation
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ARG002  google-auth's signature; the client's own timeout holds
+        **_ignored: Any,
+    ) -> TokenResponse:
+        try:
+            response = self._client.request(method, url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise self._failures.lost(self._operation, error) from None
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+            # Raised here because google-auth would sleep and try again, and retries are not its to make.
+            raise self._failures.refused(self._operation, response.status_code, response.content, response.headers)
+        return _TokenReply(response)

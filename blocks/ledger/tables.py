@@ -1,0 +1,187 @@
+"""The ledger's tables. Money is exact, times are UTC, states are words; history rows are only ever added."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime, TypeDecorator
+
+NANO = 10**9
+
+
+def utcnow() -> datetime:
+    """The time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Usd(TypeDecorator[Decimal]):
+    """US dollars, stored as whole nano-dollars: a cheap model's token costs 100 of them, and sums stay exact."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else round(value * NANO)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        return None if value is None else Decimal(int(value)) / NANO
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is not None and value.tzinfo is None:
+            raise ValueError("the ledger takes aware times only")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The tables' common base: JSON for dictionaries."""
+
+    type_annotation_map = {dict[str, Any]: JSON(none_as_null=True), datetime: Utc, Decimal: Usd, str: String}  # noqa: RUF012
+
+
+class Run(Base):
+    """One run of a workflow. Its heartbeat is what keeps its claims on records and actions alive."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workflow: Mapped[str] = mapped_column(index=True)
+    flow_run_id: Mapped[str | None]
+    stage: Mapped[str]
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Record(Base):
+    """Something that came in, once per workflow, and how far it has got."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        UniqueConstraint("workflow", "source", "external_id", "version", name="uq_records_identity"),
+        Index("ix_records_workflow_state", "workflow", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow: Mapped[str]
+    source: Mapped[str]
+    external_id: Mapped[str]
+    version: Mapped[str] = mapped_column(default="1")
+    title: Mapped[str] = mapped_column(Text, default="")
+    payload: Mapped[dict[str, Any]]
+    context: Mapped[dict[str, Any] | None]
+    state: Mapped[str]
+    reason: Mapped[str | None] = mapped_column(Text)
+    failures: Mapped[int] = mapped_column(default=0)
+    answer: Mapped[dict[str, Any] | None]
+    prompt_version: Mapped[str | None]
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class ModelCall(Base):
+    """One paid question to a model, and its answer as it came."""
+
+    __tablename__ = "model_calls"
+    __table_args__ = (Index("ix_model_calls_spend", "workflow", "created_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow: Mapped[str]
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    prompt: Mapped[str]
+    prompt_version: Mapped[str]
+    model: Mapped[str]
+    attempt: Mapped[int]
+    reply: Mapped[str] = mapped_column(Text)
+    stop_reason: Mapped[str]
+    complaint: Mapped[str | None] = mapped_column(Text)
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cost: Mapped[Decimal]
+    seconds: Mapped[float] = mapped_column(Double)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Action(Base):
+    """Something that a workflow wants done, with the exact payload, and what became of it."""
+
+    __tablename__ = "actions"
+    __table_args__ = (Index("ix_actions_workflow_state", "workflow", "state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    workflow: Mapped[str]
+    record_id: Mapped[int | None] = mapped_column(ForeignKey("records.id"), index=True)
+    kind: Mapped[str]
+    impact: Mapped[str]
+    title: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]]
+    digest: Mapped[str]
+    credential: Mapped[str]
+    explanation: Mapped[str] = mapped_column(Text)
+    stage: Mapped[str]
+    state: Mapped[str]
+    reason: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(default=0)
+    progress: Mapped[dict[str, Any] | None]
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+    flow_run_id: Mapped[str | None]
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class Decision(Base):
+    """Who (a person, or the card's rule) decided what about one exact payload. One a row, used once."""
+
+    __tablename__ = "decisions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), unique=True)
+    verdict: Mapped[str]
+    approver: Mapped[str]
+    comment: Mapped[str] = mapped_column(Text, default="")
+    payload: Mapped[dict[str, Any]]
+    digest: Mapped[str]
+    edited: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    used_at: Mapped[datetime | None]
+
+
+class Receipt(Base):
+    """What the vendor gave back for an action: the proof that it was done."""
+
+    __tablename__ = "receipts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), unique=True)
+    vendor: Mapped[str]
+    external_id: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    found: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Cursor(Base):
+    """How far a workflow has read a source. Moves in the same transaction as the records it covers."""
+
+    __tablename__ = "cursors"
+
+    workflow: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

@@ -1,0 +1,197 @@
+"""Slack: posts to one channel, and finds again what it posted.
+
+Plain httpx: slack_sdk posts twice when a connection drops, and three calls need no SDK. Incoming webhooks
+will not do, because what they posted cannot be found again.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+import httpx
+from prefect.blocks.core import Block
+from pydantic import Field, PrivateAttr, SecretStr
+
+from blocks.vendor import Failures, Once, VendorError, retry_after_seconds
+
+EVENT_TYPE = "signoff_action"
+CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]+")
+PAGE = 200  # Slack's advice for conversations.history; its ceiling is 999
+CONNECTIONS = 16
+CLOCK_SKEW_SECONDS = 300  # a message's timestamp is by Slack's clock, `since` by ours
+
+CONNECT_AGAIN = "install the Slack app again and put its new bot token into the block"
+# Slack says no with 200 and an error code: https://api.slack.com/methods/chat.postMessage#errors
+WAYS_OUT = {
+    "invalid_auth": CONNECT_AGAIN,
+    "not_authed": CONNECT_AGAIN,
+    "token_revoked": CONNECT_AGAIN,
+    "token_expired": CONNECT_AGAIN,
+    "account_inactive": CONNECT_AGAIN,
+    "missing_scope": "add the scopes chat:write and channels:history to the Slack app and install it again",
+    "channel_not_found": "use the channel's id (C...), and invite the app to it if it is private",
+    "not_in_channel": "invite the app to the channel: /invite @name-of-the-app",
+    "is_archived": "unarchive the channel, or put another one into the block",
+}
+# What the code amounts to: callers know by 401 and 403 that every other call on the account will fail too.
+STATUS = {code: 401 if way_out == CONNECT_AGAIN else 403 for code, way_out in WAYS_OUT.items()}
+
+RETRYABLE = frozenset({"ratelimited", "rate_limited", "service_unavailable", "request_timeout"})
+# Slack on both: "It's possible some aspect of the operation succeeded before the error was raised."
+HALF_DONE = frozenset({"internal_error", "fatal_error"})
+
+
+class Slack(Block):
+    """One Slack channel, as a bot."""
+
+    _block_type_name: ClassVar[str | None] = "Slack"
+    _block_type_slug: ClassVar[str | None] = "slack"
+    _description: ClassVar[str | None] = (
+        "The channel that workflows post to. The app needs the scopes chat:write and channels:history "
+        "(groups:history for a private channel) and must be a member of the channel."
+    )
+
+    bot_token: SecretStr = Field(
+        title="Bot token", description="Starts with xoxb-; from the app's page, OAuth & Permissions."
+    )
+    channel: str = Field(
+        title="Channel",
+        description="The channel's id, which starts with C and stands at the end of its details. The name of a public "
+        "channel will do if the app also has the scope channels:read.",
+    )
+    address: str = Field(
+        default="https://slack.com",
+        title="Address",
+        description="Slack's API. Change it only to use a sandbox or a proxy.",
+    )
+    timeout_seconds: float = Field(
+        default=20,
+        gt=0,
+        title="Timeout (seconds)",
+        description="How long to wait to connect, and for each piece of a reply.",
+    )
+
+    _client: Once[httpx.Client] = PrivateAttr(default_factory=Once)
+    _channel: Once[str] = PrivateAttr(default_factory=Once)
+
+    def get_client(self) -> httpx.Client:
+        """An httpx client with the token, which neither retries nor follows redirects. Thread-safe."""
+        return self._client.get(self._build_client)
+
+    def check(self) -> str:
+        """Ask Slack who we are (`auth.test`): `signoff-bot in Example Inc`."""
+        who = self._call("POST", "auth.test")
+        return f"{who.get('user', '?')} in {who.get('team', '?')}"
+
+    def post(self, text: str, key: str, blocks: Sequence[dict[str, Any]] | None = None) -> str:
+        """Post a message and return its timestamp, which is its id. `find` finds it again by `key`.
+
+        Raises:
+            VendorError: `unknown` when the reply was lost.
+        """
+        message: dict[str, Any] = {
+            "channel": self._channel_id(),
+            "text": text,
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+        }
+        if blocks:
+            message["blocks"] = list(blocks)
+        return str(self._call("POST", "chat.postMessage", write=True, json=message)["ts"])
+
+    def find(self, key: str, since: datetime | None = None) -> str | None:
+        """The timestamp of the message that was posted with `key`, or None.
+
+        Args:
+            key: as given to `post`.
+            since: read the channel back to this moment only; None reads all of it.
+        """
+        oldest = f"{since.timestamp() - CLOCK_SKEW_SECONDS:.6f}" if since else None
+        for message in self._history(oldest):
+            metadata = message.get("metadata") or {}
+            payload = metadata.get("event_payload") or {}
+            if metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key:
+                return str(message["ts"])
+        return None
+
+    def _channel_id(self) -> str:
+        # Posting takes a name, history does not: without its id, a post whose reply was lost could not be found.
+        return self._channel.get(self._look_up_channel)
+
+    def _look_up_channel(self) -> str:
+        if CHANNEL_ID.fullmatch(self.channel):
+            return self.channel
+        name = self.channel.lstrip("#")
+        for channel in self._list("conversations.list", "channels", exclude_archived="true"):
+            if channel.get("name") == name:
+                return str(channel["id"])
+        raise self._failures().error(
+            "conversations.list",
+            f"no public channel is named {name!r}: {WAYS_OUT['channel_not_found']}",
+            permanent=True,
+            status=STATUS["channel_not_found"],
+        )
+
+    def _history(self, oldest: str | None) -> Iterator[dict[str, Any]]:
+        since = {"oldest": oldest} if oldest else {}
+        return self._list(
+            "conversations.history", "messages", channel=self._channel_id(), include_all_metadata="true", **since
+        )
+
+    def _list(self, method: str, items: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        """All pages of one of Slack's list methods."""
+        cursor = ""
+        while True:
+            more = {"cursor": cursor} if cursor else {}
+            page = self._call("GET", method, params={"limit": str(PAGE), **arguments, **more})
+            yield from page.get(items, [])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return
+
+    def _call(self, verb: str, method: str, *, write: bool = False, **request: Any) -> dict[str, Any]:
+        try:
+            response = self.get_client().request(verb, f"/api/{method}", **request)
+        except httpx.HTTPError as error:
+            raise self._failures().lost(method, error, write=write) from None
+        if not response.is_success:
+            raise self._failures().refused(
+                method, response.status_code, response.content, response.headers, write=write
+            )
+        return self._read(method, response, write)
+
+    def _read(self, method: str, response: httpx.Response, write: bool) -> dict[str, Any]:
+        try:
+            reply = response.json()
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise self._failures().unreadable(method, response.content, write=write)
+        if not reply.get("ok"):
+            raise self._refusal(method, reply, response, write)
+        return reply
+
+    def _refusal(self, method: str, reply: dict[str, Any], response: httpx.Response, write: bool) -> VendorError:
+        code = str(reply.get("error") or "no error code")
+        detail = f" (needed: {reply['needed']})" if reply.get("needed") else ""
+        way_out = f": {WAYS_OUT[code]}" if code in WAYS_OUT else ""
+        return self._failures().error(
+            method,
+            f"{code}{detail}{way_out}",
+            permanent=code not in RETRYABLE | HALF_DONE,
+            retry_after=retry_after_seconds(response.headers),
+            unknown=write and code in HALF_DONE,
+            status=STATUS.get(code),
+        )
+
+    def _failures(self) -> Failures:
+        return Failures("slack", (self.bot_token,), {401: CONNECT_AGAIN})
+
+    def _build_client(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.address.rstrip("/"),
+            headers={"authorization": f"Bearer {self.bot_token.get_secret_value()}"},
+            timeout=self.timeout_seconds,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+        )

@@ -1,0 +1,135 @@
+"""`signoff approvals`: see what waits, and decide, one by one or by rule."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+
+from blocks.ledger import Action, Ledger
+from deployments import views
+from deployments.errors import CommandError
+from tasks import approvals
+
+
+def ui_url() -> str:
+    """Where the Prefect UI is."""
+    return str(PREFECT_UI_URL.value() or str(PREFECT_API_URL.value() or "").removesuffix("/api"))
+
+
+def waiting(ledger: Ledger, *, workflow: str | None = None, kind: str | None = None) -> list[Action]:
+    """The actions that wait for a person, oldest first."""
+    query = sa.select(Action).where(Action.state == "waiting").order_by(Action.id)
+    if workflow:
+        query = query.where(Action.workflow == workflow)
+    if kind:
+        query = query.where(Action.kind == kind)
+    with ledger.read() as session:
+        return list(session.scalars(query))
+
+
+def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> int:
+    """Print what waits."""
+    found = waiting(Ledger.open(), workflow=workflow, kind=kind)
+    if as_json:
+        views.as_json([views.approval_json(action, ui_url()) for action in found])
+    elif found:
+        views.approvals(found, ui_url())
+        views.console.print(
+            f"\n{len(found)} wait. Decide in the browser, or: signoff approvals approve NUMBER (or reject)"
+        )
+    else:
+        views.console.print("Nothing waits for a decision.")
+    return 0
+
+
+def show(action_id: int, *, as_json: bool) -> int:
+    """Print one action with everything that an approver needs."""
+    action = approvals.action(Ledger.open(), action_id)
+    if as_json:
+        views.as_json(views.approval_json(action, ui_url()))
+    else:
+        views.approval(action, ui_url())
+    return 0
+
+
+def decide(
+    ids: Sequence[int],
+    *,
+    approve: bool,
+    workflow: str | None,
+    kind: str | None,
+    body_file: str | None,
+    comment: str,
+    approver: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Approve or reject; one that cannot be decided does not stop the others. 1 when any could not."""
+    ledger = Ledger.open()
+    chosen = _chosen(ledger, ids, workflow=workflow, kind=kind)
+    if len(chosen) > 1 and body_file:
+        raise CommandError("--body-file replaces the text of one action: give one number")
+    if (len(chosen) > 1 or not ids) and not yes:
+        _confirm(chosen, approve=approve)
+    body = _read(body_file)
+    outcomes = []
+    for action in chosen:
+        try:
+            approvals.respond(
+                ledger, action.id, approve=approve, approver=approver or getpass.getuser(), comment=comment, body=body
+            )
+            outcomes.append({"id": action.id, "title": action.title, "decided": True, "error": None})
+        except approvals.ApprovalError as error:
+            outcomes.append({"id": action.id, "title": action.title, "decided": False, "error": str(error)})
+    _tell(outcomes, approve=approve, as_json=as_json)
+    return 0 if all(outcome["decided"] for outcome in outcomes) else 1
+
+
+def _chosen(ledger: Ledger, ids: Sequence[int], *, workflow: str | None, kind: str | None) -> list[Action]:
+    if ids and (workflow or kind):
+        raise CommandError("give numbers or a filter, not both")
+    if ids:
+        return [approvals.waiting_action(ledger, i) for i in dict.fromkeys(ids)]
+    if not (workflow or kind):
+        raise CommandError("say which: numbers from `signoff approvals list`, or --workflow, or --kind")
+    found = waiting(ledger, workflow=workflow, kind=kind)
+    if not found:
+        raise CommandError("nothing that waits matches this filter")
+    return found
+
+
+def _confirm(chosen: Sequence[Action], *, approve: bool) -> None:
+    verb = "Approve" if approve else "Reject"
+    for action in chosen:
+        views.console.print(f"  {action.id}  {views.printable(action.title)}", markup=False)
+    if not sys.stdin.isatty():
+        raise CommandError(f"{len(chosen)} match: add --yes to {verb.lower()} them all without being asked")
+    answer = views.console.input(f"{verb} these {len(chosen)}? \\[y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise CommandError("nothing was decided")
+
+
+def _read(body_file: str | None) -> str | None:
+    if body_file is None:
+        return None
+    try:
+        return sys.stdin.read() if body_file == "-" else Path(body_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--body-file {body_file} cannot be read: {error}") from error
+
+
+def _tell(outcomes: Sequence[dict[str, object]], *, approve: bool, as_json: bool) -> None:
+    if as_json:
+        views.as_json(outcomes)
+        return
+    done = "approved, the worker does it now" if approve else "rejected, nothing is done"
+    for outcome in outcomes:
+        if outcome["decided"]:
+            views.console.print(f"{outcome['id']}  {outcome['title']}: {done}", markup=False)
+        else:
+            views.errors.print(f"signoff: {outcome['error']}", markup=False, soft_wrap=True)

@@ -1,0 +1,166 @@
+"""`signoff demo`: the main job on a pretend company, from an empty machine to a sent reply."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from uuid import UUID
+
+import sqlalchemy as sa
+from rich.status import Status
+
+from deployments.errors import StackError
+from deployments.machine import HOST, busy, ends_cleanly, free_port, wait_for_the_end
+from deployments.running import HOME, refuse_a_second, use
+from deployments.stack import PORT, Stack
+
+SECONDS = 180
+"""How long the triage, and then an approved action, may take before the demo gives up and says where to look."""
+
+
+def demo(port: int | None) -> int:
+    """Start everything, triage the inbox, print the table; then stay, or approve one action and end."""
+    if port is not None and busy(port):
+        raise StackError(f"port {port} is in use on {HOST}: choose another with --port, or leave it out")
+    refuse_a_second()
+    Stack(HOME / "demo").stop_leftovers()
+    stack = Stack(HOME / "demo", port or free_port(PORT))
+    shutil.rmtree(stack.home, ignore_errors=True)
+    use(stack.environment)
+    began = time.monotonic()
+    with ends_cleanly(), stack:
+        _Demo(stack, began).run(stay=sys.stdin.isatty() and sys.stdout.isatty())
+    return 0
+
+
+class _Demo:
+    """One run of the demo. Made after `use`, so that everything imported here sees the demo's settings."""
+
+    def __init__(self, stack: Stack, began: float) -> None:
+        from blocks.ledger import Ledger
+        from deployments import views
+
+        self.stack = stack
+        self.began = began
+        self.views = views
+        self.ledger = Ledger.open()
+        self.sandbox_url = ""
+
+    def run(self, *, stay: bool) -> None:
+        """The whole of it."""
+        with self.views.console.status("Starting ...") as status:
+            self._start(status)
+            self._triage(status)
+        self._print_table()
+        if stay:
+            self._stay()
+        else:
+            self._approve_one()
+
+    def _start(self, status: Status) -> None:
+        from deployments.pretend import connect
+        from sandbox.company import load
+
+        if self.stack.port != PORT:
+            self._say(f"Port {PORT} is in use, so the Prefect server of this demo is on port {self.stack.port}.")
+        self._step(status, "Starting the pretend company and the Prefect server")
+        self.sandbox_url = self.stack.start_sandbox()
+        self.stack.start_server()
+        self.stack.announce()
+        self._step(status, "Putting the deployments on the server, connecting the pretend accounts")
+        self.stack.deploy()
+        connect(self.sandbox_url, load().mailbox)
+        self.stack.start_worker()
+
+    def _triage(self, status: Status) -> None:
+        from prefect.client.orchestration import get_client
+
+        self._step(status, "Triaging the inbox: prefect deployment run 'lead-triage/lead-triage'")
+        with get_client(sync_client=True) as client:
+            deployment = client.read_deployment_by_name("lead-triage/lead-triage")
+            run = client.create_flow_run_from_deployment(deployment.id)
+        self._wait(status, run.id)
+
+    def _wait(self, status: Status, run_id: UUID) -> None:
+        from prefect.client.orchestration import get_client
+
+        deadline = time.monotonic() + SECONDS
+        with get_client(sync_client=True) as client:
+            while True:
+                state = client.read_flow_run(run_id).state
+                if state is not None and state.is_final():
+                    break
+                if time.monotonic() > deadline:
+                    raise StackError(f"the triage took longer than {SECONDS} s; see {self.stack.log('worker')}")
+                status.update(f"Triaging the inbox: {self._progress()}")
+                time.sleep(0.5)
+        if not state.is_completed():
+            raise StackError(f"the triage ended as {state.name}: {state.message}; see {self.stack.log('worker')}")
+
+    def _progress(self) -> str:
+        from blocks.ledger import Record
+
+        with self.ledger.read() as session:
+            counts = session.execute(sa.select(Record.state, sa.func.count()).group_by(Record.state)).all()
+        return ", ".join(f"{count} {state}" for state, count in counts) or "the worker starts the run"
+
+    def _print_table(self) -> None:
+        from blocks.ledger import Record
+        from tasks import report
+
+        with self.ledger.read() as session:
+            ids = list(session.scalars(sa.select(Record.id)))
+        rows = report.of_records(self.ledger, ids)
+        self.views.console.print(self.views.records_table(rows))
+        self.views.summary(rows)
+        self._say(f"\nThe table was there {time.monotonic() - self.began:.0f} s after the start.")
+
+    def _stay(self) -> None:
+        from deployments.approve import ui_url, waiting
+
+        self._say("\nApprove in the browser (open one and press Resume):")
+        for action in waiting(self.ledger)[:5]:
+            self._say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
+        self._say(
+            "or in another terminal:\n"
+            "  .venv/bin/signoff approvals list\n"
+            "  .venv/bin/signoff approvals approve NUMBER\n"
+            f"All that waits: {self.stack.url}/runs?state=Suspended\n"
+            f"What the pretend company sees (sent mail, CRM): {self.sandbox_url}\n"
+            "Ctrl-C stops everything."
+        )
+        wait_for_the_end()
+        self._say("Stopping ...")
+
+    def _approve_one(self) -> None:
+        from deployments.approve import ui_url, waiting
+        from sandbox.client import Sandbox
+        from tasks import approvals
+
+        action = waiting(self.ledger, kind="gmail.send_reply")[0]
+        self._say(f"\nNo terminal, so one waits no longer: approving #{action.id}, {action.title}")
+        self._say(f"  (its form: {self.views.form_link(action, ui_url())})")
+        approvals.respond(
+            self.ledger, action.id, approve=True, approver="signoff demo", comment="Approved by the demo itself."
+        )
+        began = time.monotonic()
+        while (now := approvals.action(self.ledger, action.id)).state != "done":
+            if now.state in ("failed", "rejected", "expired") or time.monotonic() - began > SECONDS:
+                raise StackError(f"the approved action is {now.state}: {now.reason}; see {self.stack.log('worker')}")
+            time.sleep(0.2)
+        with Sandbox(self.sandbox_url) as sandbox:
+            sent = next(mail for mail in sandbox.sent() if mail.thread_id == action.payload["thread_id"])
+        self._say(
+            f"Carried out {time.monotonic() - began:.0f} s later. In the pretend company's SENT, in the same thread:\n"
+            f"  To: {sent.to}\n  Subject: {sent.subject}\n"
+            + "\n".join(f"  | {line}" for line in self.views.printable(sent.body, lines=True).splitlines())
+        )
+
+    def _step(self, status: Status, text: str) -> None:
+        if not self.views.console.is_terminal:
+            self._say(f"{text} ...")
+        status.update(f"{text} ...")
+
+    def _say(self, text: str) -> None:
+        self.views.console.print(text, markup=False, soft_wrap=True)

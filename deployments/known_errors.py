@@ -1,0 +1,46 @@
+"""Errors that a user can do something about are told in one line; everything else keeps its traceback."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def exit_code_of(command: Callable[[], Any]) -> int:
+    """Run a command; 1, with the message on stderr, when it ends in an error of ours, 130 after Ctrl-C."""
+    try:
+        return int(command() or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`head`, say) has seen enough; Python would complain once more when it flushes at exit.
+        sys.stdout = None
+        return 0
+    except _server_away():
+        sys.stderr.write("signoff: no Prefect server answers; start one with `signoff up` or `signoff demo`\n")
+        return 1
+    except _known() as error:
+        sys.stderr.write(f"signoff: {error}\n")
+        return 1
+
+
+# Python asks for an except clause's classes only when something was raised: no command pays for these imports.
+
+
+def _server_away() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return (httpx.ConnectError, httpx.ConnectTimeout)
+
+
+def _known() -> tuple[type[Exception], ...]:
+    from blocks.connections import MissingCredential
+    from blocks.ledger import LedgerError
+    from blocks.vendor import VendorError
+    from deployments.errors import CommandError, StackError
+    from prompts import PromptError
+    from tasks.approvals import ApprovalError
+    from tasks.card import CardError
+
+    return (
+        ApprovalError, CardError, CommandError, LedgerError, MissingCredential, PromptError, StackError, VendorError,
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Which stack is up on this machine, so that a command in another terminal talks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deployments.errors import StackError
+
+ROOT = Path(__file__).parents[1]
+HOME = Path(os.environ.get("SIGNOFF_HOME") or ROOT / ".signoff")
+"""Where state and logs are kept."""
+
+RUNNING = HOME / "running.json"
+
+
+def announce(environment: Mapping[str, str]) -> None:
+    """Say that this process keeps a stack up, and how to talk to it."""
+    RUNNING.write_text(json.dumps({**environment, "pid": str(os.getpid())}))
+
+
+def withdraw() -> None:
+    """Take it back, if this process had said so."""
+    if (found := running()) and found["pid"] == str(os.getpid()):
+        RUNNING.unlink()
+
+
+def running() -> dict[str, str] | None:
+    """The environment and `pid` of the stack that announced itself and is still up, if there is one."""
+    try:
+        found: dict[str, str] = json.loads(RUNNING.read_text())
+        os.kill(int(found["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return found
+
+
+def refuse_a_second() -> None:
+    """Two stacks in one home would take each other's files away.
+
+    Raises:
+        StackError: one is up already.
+    """
+    if found := running():
+        raise StackError(
+            f"`signoff demo` or `signoff up` is running already (process {found['pid']}, {found['PREFECT_UI_URL']}): "
+            "stop it there with Ctrl-C first"
+        )
+
+
+def find_running() -> None:
+    """Let this process talk to the stack that is up, unless the environment says where to turn."""
+    if {"PREFECT_API_URL", "SIGNOFF_LEDGER_URL"} & os.environ.keys():
+        return
+    if found := running():
+        found.pop("pid")
+        use(found)
+    elif RUNNING.exists():
+        sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
+
+
+def use(environment: Mapping[str, str]) -> None:
+    """Take a stack's settings into this process. Call it before anything imports Prefect, which reads them once."""
+    os.environ.update(environment)

@@ -1,0 +1,253 @@
+"""The processes of one machine: Prefect's server, a worker, the deployments, and for the demo the pretend company."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from deployments import running
+from deployments.errors import StackError
+from deployments.machine import HOST, answers, busy, command_of, descendants, kill_group, signal_group
+from deployments.running import ROOT
+
+PORT = 4200
+"""Prefect's own default, and what `pyproject.toml` tells the `prefect` command."""
+
+PROCESSES = "processes.json"
+POOL = "signoff"
+START_SECONDS = 120
+STOP_SECONDS = 10
+
+PREFECT_SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # The worker asks for work this often: an approved action waits for it.
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    # In memory, the default, a run's concurrency slot would stay taken for good when the server ends before the run.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    # One row at a time costs the server 22-28 ms CPU per task run, batches 6-8 ms.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "500",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
+}
+
+
+@dataclass
+class Stack:
+    """The processes that keep their state and logs in `home`. Use as a context manager: leaving stops them all."""
+
+    home: Path
+    port: int = PORT
+    ledger_url: str | None = None
+    """Where the ledger is; by default a SQLite file in `home`."""
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.stop_leftovers()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        running.withdraw()
+
+    @property
+    def url(self) -> str:
+        """Where the Prefect UI is."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of this stack, and a command that talks to it, must have in its environment."""
+        return {
+            **PREFECT_SETTINGS,
+            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_API_URL": f"{self.url}/api",
+            "PREFECT_UI_URL": self.url,
+            "SIGNOFF_ROOT": str(ROOT),
+            "SIGNOFF_LEDGER_URL": self.ledger_url or f"sqlite:///{self.home / 'ledger.db'}",
+            # Any web page that is open in a browser on this machine could otherwise approve, and read every secret.
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url,
+            "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+            "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])),
+        }
+
+    def start_server(self) -> None:
+        """Start Prefect's server and wait until it answers.
+
+        Raises:
+            StackError: the port is taken, or the server did not come up.
+        """
+        if busy(self.port):
+            raise StackError(f"port {self.port} is in use{_by_prefect(self.url)}: stop that, or choose another --port")
+        self._start("server", ["prefect", "server", "start", "--host", HOST, "--port", str(self.port)])
+        self.wait_for("server", lambda: answers(f"{self.url}/api/health"))
+
+    def announce(self) -> None:
+        """Let commands in other terminals find this stack while it is up."""
+        running.announce(self.environment)
+
+    def start_worker(self) -> None:
+        """Start a worker of the pool, which it makes when it is not there."""
+        self._start("worker", ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "local"])
+
+    def start_sandbox(self, port: int = 0) -> str:
+        """Start the pretend company; returns its address.
+
+        Raises:
+            StackError: it did not come up.
+        """
+        ready = self.home / "sandbox.json"
+        ready.unlink(missing_ok=True)
+        self._start("sandbox", [sys.executable, "-m", "sandbox", "--port", str(port), "--ready-file", str(ready)])
+        self.wait_for("sandbox", lambda: ready.exists() and ready.read_text().endswith("}"))
+        url: str = json.loads(ready.read_text())["url"]
+        return url
+
+    def deploy(self) -> None:
+        """Put every deployment of `prefect.yaml` on the server.
+
+        Raises:
+            StackError: Prefect refused.
+        """
+        create_pool()
+        register_blocks()
+        self._run("deploy", ["prefect", "--no-prompt", "deploy", "--all"])
+
+    def restart_worker(self) -> None:
+        """Kill the worker and what it runs, without ceremony, and start another."""
+        self.kill("worker")
+        self.start_worker()
+
+    def kill(self, name: str) -> None:
+        """Kill a process and all its children at once, as a power cut would."""
+        process = self.processes.pop(name)
+        for pid in [*descendants(process.pid), process.pid]:
+            kill_group(pid)
+        process.wait()
+
+    def stop(self) -> None:
+        """Stop everything, the worker first, the server last. Whoever does not listen is killed."""
+        for name in reversed(list(self.processes)):
+            process = self.processes.pop(name)
+            family = descendants(process.pid)
+            signal_group(process.pid, signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                signal_group(process.pid, signal.SIGKILL)
+                process.wait()
+            signal_group(process.pid, signal.SIGKILL)  # what the process left behind, in its group and out of it
+            for pid in family:
+                kill_group(pid)
+
+    def log(self, name: str) -> Path:
+        """Where a process's output goes."""
+        return self.home / f"{name}.log"
+
+    def wait_for(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until `ready()`, while the process `name` lives.
+
+        Raises:
+            StackError: it ended, or took longer than `START_SECONDS`.
+        """
+        process = self.processes[name]
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if process.poll() is not None:
+                raise StackError(
+                    f"the {name} ended at once: {_last_line(self.log(name))} (all of it: {self.log(name)})"
+                )
+            if time.monotonic() > deadline:
+                raise StackError(f"the {name} did not answer within {START_SECONDS} s; see {self.log(name)}")
+            time.sleep(0.1)
+
+    def stop_leftovers(self) -> None:
+        """Kill what an earlier stack in this home left behind when it was itself killed."""
+        try:
+            earlier: dict[str, int] = json.loads((self.home / PROCESSES).read_text())
+        except (OSError, ValueError):
+            return
+        for pid in earlier.values():
+            # The number may belong to somebody else by now.
+            if any(word in command_of(pid) for word in ("prefect", "sandbox")):
+                signal_group(pid, signal.SIGKILL)
+
+    def _start(self, name: str, command: Sequence[str]) -> None:
+        with self.log(name).open("wb") as log:
+            # A group of its own: Ctrl-C reaches only us, and we stop the processes in order.
+            self.processes[name] = subprocess.Popen(
+                _in_venv(command),
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        (self.home / PROCESSES).write_text(json.dumps({n: p.pid for n, p in self.processes.items()}))
+
+    def _run(self, name: str, command: Sequence[str]) -> None:
+        with self.log(name).open("wb") as log:
+            done = subprocess.run(
+                _in_venv(command),
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            raise StackError(f"{name} failed: {_last_line(self.log(name))} (all of it: {self.log(name)})")
+
+
+def register_blocks() -> None:
+    """Put our block types on the server, so that the UI has forms for them."""
+    from blocks.connections import BLOCKS, block_class
+
+    for slug in BLOCKS:
+        block_class(slug).register_type_and_schema()
+
+
+def create_pool() -> None:
+    """Make the work pool, unless it is there."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    pool = WorkPoolCreate(
+        name=POOL, type=ProcessWorker.type, base_job_template=ProcessWorker.get_default_base_job_template()
+    )
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(pool)
+        except ObjectAlreadyExists:
+            return
+
+
+def _by_prefect(url: str) -> str:
+    return " by a Prefect server (perhaps an earlier `signoff up`)" if answers(f"{url}/api/health") else ""
+
+
+def _in_venv(command: Sequence[str]) -> list[str]:
+    """The command, taken from the environment that runs us, whether or not that is on the PATH."""
+    beside = Path(sys.executable).parent / command[0]
+    return [str(beside) if beside.exists() else command[0], *command[1:]]
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,135 @@
+"""What people see in the terminal: tables that read well at 80 columns, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+from blocks.ledger import Action, utcnow
+from tasks import actions
+from tasks.report import Row
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+STATE_STYLE = {"done": "green", "waits for sign-off": "yellow", "quarantined": "red", "skipped": "dim"}
+
+
+def as_json(data: object) -> None:
+    """Print `data` for programs. Times are ISO 8601, money is a string of US dollars."""
+    json.dump(data, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def records_table(rows: Sequence[Row], title: str = "") -> Table:
+    """A row per record: who and what, what the model said, what was done and what waits, and the cost."""
+    table = Table(title=title or None, title_justify="left", show_lines=False, expand=True, pad_edge=False)
+    table.add_column("Mail", justify="right", style="dim")
+    table.add_column("E-mail, summary, what happened", ratio=1)
+    table.add_column("Answer", width=13)
+    table.add_column("Cost", justify="right", width=7)
+    for row in rows:
+        table.add_row(str(row.id), _record_cell(row), _answer_cell(row), f"${row.cost:.4f}", end_section=True)
+    return table
+
+
+def _record_cell(row: Row) -> Text:
+    cell = Text(overflow="fold")
+    cell.append(printable(row.sender or "(no sender)"), style="bold")
+    cell.append(f"\n{printable(str(row.answer.get('summary') or row.title))}")
+    for what, style, items in (
+        ("done", "green", row.done),
+        ("waits", "yellow", row.waits),
+        ("also", "red", row.other),
+        (row.state, STATE_STYLE.get(row.state, "dim"), (row.reason,) if row.reason else ()),
+    ):
+        if items:
+            cell.append(f"\n{what}: {printable(', '.join(items))}", style=style)
+    return cell
+
+
+def _answer_cell(row: Row) -> Text:
+    if not row.answer:
+        return Text("-", style="dim")
+    intent, urgency = str(row.answer.get("intent", "")).replace("_", " "), str(row.answer.get("urgency", ""))
+    sure = row.answer.get("confidence")
+    return Text(f"{intent}\n{urgency}" + (f"\n{sure:.0%} sure" if isinstance(sure, float) else ""))
+
+
+def summary(rows: Sequence[Row]) -> None:
+    """Print the counts under a table, in one sentence each."""
+    counts = Counter(row.outcome.replace("waits", "wait") for row in rows)
+    waits = sum(len(row.waits) for row in rows)
+    done = sum(len(row.done) for row in rows)
+    cost = sum((row.cost for row in rows), Decimal(0))
+    console.print(
+        f"{len(rows)} e-mails: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()) + ".\n"
+        f"{done} low-impact actions were done, {waits} actions wait for your sign-off.\n"
+        f"Model calls cost ${cost:.4f}.",
+        markup=False,
+    )
+
+
+def record_json(row: Row) -> dict[str, Any]:
+    """One record for programs."""
+    return asdict(row) | {"outcome": row.outcome}
+
+
+def approvals(waiting: Sequence[Action], ui: str) -> None:
+    """Print each waiting action, oldest first, with the link to its form on a line of its own: it stays whole."""
+    for action in waiting:
+        line = Text(f"{action.id:>5}  ", style="bold")
+        line.append(printable(action.title))
+        line.append(f"  {action.workflow}, expires {_left(action.expires_at)}", style="not bold dim")
+        console.print(line, soft_wrap=True)
+        console.print(Text(f"       {form_link(action, ui)}", style="cyan"), soft_wrap=True)
+
+
+def approval_json(action: Action, ui: str) -> dict[str, Any]:
+    """One action for programs."""
+    keys = (
+        "id", "key", "workflow", "record_id", "kind", "impact", "title", "state", "stage", "reason", "payload",
+        "digest", "explanation", "flow_run_id", "expires_at", "created_at",
+    )  # fmt: skip
+    return {key: getattr(action, key) for key in keys} | {"url": form_link(action, ui)}
+
+
+def approval(action: Action, ui: str) -> None:
+    """Print everything that an approver needs for one action."""
+    if action.explanation:
+        console.print(Markdown(action.explanation))
+    else:
+        console.print(Text(printable(action.title), style="bold"))
+        for label, value in actions.load(action.kind, action.payload).preview().items():
+            console.print(f"{label}: {printable(value)}", markup=False)
+    form = f"; form: {form_link(action, ui)}" if action.state == "waiting" else ""
+    console.print(Text(f"\n{action.state}{form}{f'; {action.reason}' if action.reason else ''}", style="dim"))
+
+
+def form_link(action: Action, ui: str) -> str:
+    """Where the action is approved in the Prefect UI."""
+    return f"{ui}/runs/flow-run/{action.flow_run_id}" if action.flow_run_id else "(its form is being made)"
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from outside without control characters, which could rewrite the terminal."""
+    kept = "".join(c for c in text if c.isprintable() or (lines and c == "\n"))
+    return kept if lines else " ".join(kept.split())
+
+
+def _left(expires_at: datetime | None) -> str:
+    if expires_at is None:
+        return "never"
+    hours = (expires_at - utcnow()).total_seconds() / 3600
+    return f"in {hours / 24:.0f} d" if hours >= 48 else f"in {max(hours, 0):.0f} h"

@@ -1,0 +1,151 @@
+"""Prompts as folders: `prompt.md` (text), `answer.py` (type), `cases.jsonl` (examples), `replies.md` (templates).
+
+A leaf: it knows nothing of models, vendors or flows.
+"""
+
+import hashlib
+import importlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+FOLDER = Path(__file__).parent
+SECTION = re.compile(r"^# (.+)$", re.MULTILINE)
+
+
+class PromptError(Exception):
+    """A prompt folder is incomplete, or was asked to render without a variable that it names."""
+
+
+class Settings(BaseModel):
+    """The front matter of `prompt.md`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_tokens: int
+    """The longest answer, in tokens."""
+    trim: str
+    """The variable that is shortened when the input is too long."""
+    classify: tuple[str, ...]
+    """The variables that the embedded model reads."""
+
+
+class Case(BaseModel):
+    """One named example of an input and the fields that its answer must have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    split: Literal["example", "held_out"]
+    inputs: dict[str, Any]
+    expect: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt folder, read and checked."""
+
+    name: str
+    settings: Settings
+    system: str
+    user: str
+    replies: dict[str, str]
+    answer: type[BaseModel]
+
+    def render(self, variables: dict[str, Any]) -> tuple[str, str]:
+        """The system and user text.
+
+        Raises:
+            PromptError: a variable that the text names is missing, by name.
+        """
+        try:
+            return _template(self.system).render(variables), _template(self.user).render(variables)
+        except jinja2.UndefinedError as error:
+            raise PromptError(f"prompt {self.name}: {error.message}") from error
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The folder's cases, in file order."""
+        lines = (FOLDER / self.name / "cases.jsonl").read_text(encoding="utf-8").splitlines()
+        return TypeAdapter(tuple[Case, ...]).validate_python([json.loads(line) for line in lines if line.strip()])
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The answer type's JSON schema."""
+        return self.answer.model_json_schema()
+
+    def version(self, model_id: str) -> str:
+        """Twelve hex digits over everything that can change an answer: text, schema, settings, templates and model."""
+        parts = [
+            self.system,
+            self.user,
+            json.dumps(self.schema, sort_keys=True),
+            self.settings.model_dump_json(),
+            json.dumps(self.replies, sort_keys=True),
+            model_id,
+        ]
+        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:12]
+
+
+@cache
+def load(name: str) -> Prompt:
+    """Read the folder `prompts/<name>/`.
+
+    Raises:
+        PromptError: a file or section is missing, by name, and what it should hold.
+    """
+    folder = FOLDER / name
+    if not (folder / "prompt.md").is_file():
+        raise PromptError(f"prompts/{name}/prompt.md does not exist; it holds the prompt's text")
+    front, text = _front_matter(name, (folder / "prompt.md").read_text(encoding="utf-8"))
+    sections = _sections(text)
+    for title in ("System", "User"):
+        if not sections.get(title):
+            raise PromptError(f"prompts/{name}/prompt.md has no '# {title}' section")
+    replies = folder / "replies.md"
+    return Prompt(
+        name=name,
+        settings=Settings.model_validate(front),
+        system=sections["System"],
+        user=sections["User"],
+        replies=_sections(replies.read_text(encoding="utf-8")) if replies.is_file() else {},
+        answer=_answer_type(name),
+    )
+
+
+def _front_matter(name: str, text: str) -> tuple[dict[str, Any], str]:
+    parts = text.split("---\n", 2)
+    if len(parts) != 3 or parts[0].strip():
+        raise PromptError(f"prompts/{name}/prompt.md must begin with settings between two lines of ---")
+    return yaml.safe_load(parts[1]), parts[2]
+
+
+def _sections(text: str) -> dict[str, str]:
+    titles = SECTION.split(text)
+    return {title.strip(): body.strip() for title, body in zip(titles[1::2], titles[2::2], strict=True)}
+
+
+def _answer_type(name: str) -> type[BaseModel]:
+    module = importlib.import_module(f"prompts.{name}.answer")
+    types = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module.__name__
+    ]
+    if len(types) != 1:
+        raise PromptError(f"prompts/{name}/answer.py must define exactly one pydantic model, not {len(types)}")
+    return types[0]
+
+
+@cache
+def _template(text: str) -> jinja2.Template:
+    # Autoescape would turn a customer's "R&D" into "R&amp;D": prompts and mail are plain text, not HTML.
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True)
+    return environment.from_string(text)

@@ -1,0 +1,32 @@
+"""Marks on an answer type's fields: how a model that cannot write fills them in.
+
+Claude ignores these. The embedded model reads them from the field's metadata, so that one answer type serves both.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Label:
+    """One of the field's `Literal` values, classified from the prompt's example cases."""
+
+
+@dataclass(frozen=True)
+class Extract:
+    """The sentence of the input that says most, at most `max_chars` characters."""
+
+    max_chars: int = 200
+
+
+@dataclass(frozen=True)
+class Template:
+    """The prompt folder's reply template for the label in field `by`; empty when the folder has none."""
+
+    by: str
+
+
+@dataclass(frozen=True)
+class Probability:
+    """The calibrated probability, 0 to 1, of the label in field `of`."""
+
+    of: str

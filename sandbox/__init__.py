@@ -1,0 +1,1 @@
+"""A pretend company on loopback: the vendors' HTTP APIs, stateful, with faults on request."""

@@ -1,0 +1,233 @@
+"""The sandbox's remote control, for tests and the demo."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from sandbox.faults import Kind, Vendor
+
+START_SECONDS = 30
+
+
+class SandboxError(Exception):
+    """The sandbox did not start, or did not understand."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A message that now lies in the inbox."""
+
+    id: str
+    thread_id: str
+    message_id: str
+
+
+@dataclass(frozen=True)
+class MailSeen:
+    """A message as the mailbox holds it; `headers` has every header in order."""
+
+    id: str
+    thread_id: str
+    labels: tuple[str, ...]
+    sender: str
+    to: str
+    cc: str
+    subject: str
+    body: str
+    message_id: str
+    in_reply_to: str
+    date: str
+    at: float
+    headers: tuple[tuple[str, str], ...]
+    draft_id: str | None = None
+
+    @classmethod
+    def read(cls, seen: dict[str, Any]) -> Self:
+        """Read one from the admin API."""
+        renamed = {"sender": seen.pop("from"), "labels": tuple(seen.pop("labels"))}
+        headers = tuple((name, value) for name, value in seen.pop("headers"))
+        return cls(**seen, **renamed, headers=headers)
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+
+class Sandbox:
+    """A running sandbox, seen from outside. Its vendors live under `url + "/google"` and so on."""
+
+    def __init__(self, url: str, pid: int | None = None) -> None:
+        """Connect to the sandbox at this address."""
+        self.url, self.pid = url.rstrip("/"), pid
+        # A proxy from the environment would be asked even for loopback.
+        self._http = httpx.Client(base_url=f"{self.url}/sandbox", timeout=10, trust_env=False)
+
+    def __enter__(self) -> Self:
+        """Use as a context to close the connection at the end."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the connection; the sandbox runs on."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the sandbox runs on."""
+        self._http.close()
+
+    def at(self, vendor: Vendor) -> str:
+        """Return a vendor's base address."""
+        return f"{self.url}/{vendor}"
+
+    def deliver(self, raw: bytes) -> Delivered:
+        """Put an RFC 822 message into the inbox."""
+        return Delivered(**self._ask("POST", "/mail", content=raw, headers={"Content-Type": "message/rfc822"}))
+
+    def write(self, **fields: str) -> Delivered:
+        """Put a message into the inbox that is made from `sender`, `subject`, `body`, `html`, `in_reply_to`, ..."""
+        if "sender" in fields:
+            fields["from"] = fields.pop("sender")
+        return Delivered(**self._ask("POST", "/mail", json=fields))
+
+    def state(self) -> dict[str, Any]:
+        """Return everything the sandbox holds, with `counts`."""
+        return self._ask("GET", "/state")
+
+    def sent(self) -> list[MailSeen]:
+        """Return what was sent, the newest first."""
+        return [MailSeen.read(seen) for seen in self.state()["sent"]]
+
+    def inbox(self) -> list[MailSeen]:
+        """Return the inbox, the newest first."""
+        return [MailSeen.read(seen) for seen in self.state()["inbox"]]
+
+    def drafts(self) -> list[MailSeen]:
+        """Return the drafts."""
+        return [MailSeen.read(seen) for seen in self.state()["drafts"]]
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """Return CRM records of a type, such as `contacts` or `notes`, with `properties` and `associations`."""
+        found: list[dict[str, Any]] = self.state()[kind]
+        return found
+
+    def posts(self, channel: str | None = None) -> list[dict[str, Any]]:
+        """Return what was posted in Slack, oldest first."""
+        return [post for post in self.state()["slack"] if channel in (None, post["channel"])]
+
+    def model_calls(self) -> list[dict[str, Any]]:
+        """Return the bodies of the last calls to the model, oldest first."""
+        return [call["body"] for call in self.state()["model_calls"]]
+
+    def requests(self, vendor: Vendor | None = None) -> list[dict[str, Any]]:
+        """Return the log of calls: vendor, method, path, query, status, fault, at, ms."""
+        found: list[dict[str, Any]] = self._ask("GET", "/requests", params={"vendor": vendor} if vendor else {})[
+            "requests"
+        ]
+        return found
+
+    def fault(
+        self,
+        kind: Kind,
+        vendor: Vendor | None = None,
+        path: str = "",
+        *,
+        method: str | None = None,
+        times: int | None = 1,
+        after: int = 0,
+        seconds: float = 0,
+        commit: bool = False,
+        retry_after: float | None = None,
+        rename: dict[str, str] | None = None,
+    ) -> int:
+        """Let `times` matching calls go wrong (None: all), after `after` went well. Returns the fault's number."""
+        wanted = {
+            "kind": kind,
+            "vendor": vendor,
+            "path": path,
+            "method": method,
+            "times": times,
+            "after": after,
+            "seconds": seconds,
+            "commit": commit,
+            "retry_after": retry_after,
+            "rename": rename or {},
+        }
+        return int(self._ask("POST", "/faults", json=wanted)["id"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults, with how many calls each has `seen` and struck (`fired`)."""
+        found: list[dict[str, Any]] = self._ask("GET", "/faults")["faults"]
+        return found
+
+    def clear_faults(self, number: int | None = None) -> None:
+        """Forget one fault, or all."""
+        self._ask("DELETE", "/faults", params={"id": number} if number else {})
+
+    def script(self, *replies: dict[str, Any]) -> None:
+        """Queue answers of the model, as fields of `sandbox.anthropic.Reply`."""
+        self._ask("POST", "/script", json={"replies": replies})
+
+    def clear_script(self) -> None:
+        """Forget the answers not yet given."""
+        self._ask("DELETE", "/script")
+
+    def expire_google_tokens(self) -> None:
+        """End every Google access token; the refresh token goes on working."""
+        self._ask("POST", "/google/expire-tokens")
+
+    def forget_gmail_history(self) -> None:
+        """Let Gmail's history expire: an older startHistoryId is answered 404 from now on."""
+        self._ask("POST", "/google/forget-history")
+
+    def reset(self, *, empty: bool = False) -> None:
+        """Go back to the first moment; `empty` leaves the company's records out."""
+        self._ask("POST", "/reset", params={"empty": "true"} if empty else {})
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        reply = self._http.request(method, path, **options)
+        if reply.is_error:
+            raise SandboxError(f"{method} {path}: {reply.status_code} {reply.text}")
+        return reply.json() if reply.content else {}
+
+
+@contextlib.contextmanager
+def running(*, empty: bool = False, port: int = 0) -> Iterator[Sandbox]:
+    """Start a sandbox as a process of its own, and stop it at the end."""
+    with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
+        ready, log = Path(folder) / "ready.json", Path(folder) / "stderr"
+        command = [sys.executable, "-m", "sandbox", "--port", str(port), "--ready-file", str(ready)]
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                command + ["--empty"] * empty,
+                cwd=Path(__file__).parent.parent,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        try:
+            with Sandbox(wait_for(process, ready, log), process.pid) as sandbox:
+                yield sandbox
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def wait_for(process: subprocess.Popen[Any], ready: Path, log: Path) -> str:
+    """Wait until the sandbox listens, and return its address."""
+    deadline = time.monotonic() + START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None:
+            raise SandboxError(f"The sandbox did not start: {log.read_text().strip()}")
+        if time.monotonic() > deadline:
+            raise SandboxError(f"The sandbox did not listen within {START_SECONDS} seconds")
+        time.sleep(0.02)
+    return str(json.loads(ready.read_text())["url"])

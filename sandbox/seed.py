@@ -1,0 +1,53 @@
+"""What a pretend company brings along when the sandbox opens."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Company(Protocol):
+    """The shape of `sandbox.company.load()`; tests bring their own small ones."""
+
+    @property
+    def name(self) -> str:
+        """The company's name."""
+
+    @property
+    def domain(self) -> str:
+        """Its domain."""
+
+    @property
+    def mailbox(self) -> str:
+        """The address of the inbox the sandbox plays."""
+
+    @property
+    def emails(self) -> tuple[bytes, ...]:
+        """Inbound messages (RFC 822), in order of arrival."""
+
+    @property
+    def sent(self) -> tuple[bytes, ...]:
+        """Messages the mailbox sent earlier."""
+
+    @property
+    def hubspot(self) -> dict[str, list[dict[str, Any]]]:
+        """Object type -> records with `id`, `properties` and `associations`."""
+
+    @property
+    def slack_channels(self) -> tuple[str, ...]:
+        """Names of the channels that the bot is in."""
+
+
+class EmptyCompany:
+    """A company on its first day: an address and a channel, nothing else."""
+
+    name = "Example Company"
+    domain = "company.example"
+    mailbox = "hello@company.example"
+    emails: tuple[bytes, ...] = ()
+    sent: tuple[bytes, ...] = ()
+    slack_channels = ("general", "approvals", "alerts")
+
+    @property
+    def hubspot(self) -> dict[str, list[dict[str, Any]]]:
+        """No CRM records yet."""
+        return {}

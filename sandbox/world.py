@@ -1,0 +1,111 @@
+"""The whole state of the sandbox: one mailbox, one CRM, one workspace, one model, and what happened."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+from sandbox import mime
+from sandbox.anthropic import Model
+from sandbox.crm import Crm, Thing
+from sandbox.crm_schema import MODIFIED, UNIQUE, Property
+from sandbox.faults import FaultBook
+from sandbox.gmail import Tokens
+from sandbox.mailbox import Mailbox
+from sandbox.seed import Company, EmptyCompany
+from sandbox.slack import Workspace
+
+KEPT_REQUESTS = 10_000
+
+
+class World:
+    """Everything the sandbox remembers. Access tokens outlive a reset, so that clients need not log in again."""
+
+    def __init__(self, company: Company | None = None) -> None:
+        """Open for business, with the company's records if there is one."""
+        self.company: Company = company or EmptyCompany()
+        self.tokens = Tokens()
+        self.reset()
+
+    def reset(self, *, empty: bool = False) -> None:
+        """Go back to the first moment; `empty` leaves the company's records out."""
+        company: Company = EmptyCompany() if empty else self.company
+        self.name = company.name
+        self.mail = Mailbox(company.mailbox)
+        self.crm = Crm()
+        self.slack = Workspace(company.slack_channels)
+        self.model = Model()
+        self.faults = FaultBook()
+        self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
+        fill_mailbox(self.mail, company)
+        fill_crm(self.crm, company)
+
+
+def fill_mailbox(box: Mailbox, company: Company) -> None:
+    """Deliver the company's mail, sent and received, in the order of its dates."""
+    sent = [(raw, ("SENT",)) for raw in company.sent]
+    received = [(raw, ("INBOX", "UNREAD")) for raw in company.emails]
+    for raw, labels in sorted([*sent, *received], key=lambda each: arrival(each[0])):
+        box.deliver(raw, labels)
+
+
+def arrival(raw: bytes) -> float:
+    """Return when a message came; one without a usable date comes last, because it counts as just arrived."""
+    date = mime.date_ms(mime.parse(raw))
+    return float("inf") if date is None else date
+
+
+def fill_crm(crm: Crm, company: Company) -> None:
+    """Create the company's records, then associate them; properties that only they have become custom ones."""
+    records = company.hubspot
+    crm.owners = [owner(record) for record in records.get("owners", [])] or [founder(company)]
+    kinds = {kind: rows for kind, rows in records.items() if kind in MODIFIED}
+    for kind, rows in kinds.items():
+        for row in rows:
+            fill_record(crm, kind, row)
+    for kind, rows in kinds.items():
+        for row in rows:
+            for each in row.get("associations", []):
+                crm.link(crm.things[kind, row["id"]], crm.things[each["to_type"], each["to_id"]])
+
+
+def fill_record(crm: Crm, kind: str, row: dict[str, Any]) -> Thing:
+    """Create one record with the dates it states."""
+    texts = {name: None if value in (None, "") else str(value) for name, value in row["properties"].items()}
+    for name in UNIQUE.get(kind, ()):
+        texts[name] = (texts.get(name) or "").lower() or None
+    for name in texts:
+        crm.properties[kind].setdefault(name, Property(name, custom=True))
+    thing = crm.add(kind, texts, row["id"])
+    created = texts.get("createdate") or texts.get("hs_createdate") or texts.get("hs_timestamp")
+    thing.created = moment(created) or thing.created
+    thing.updated = moment(texts.pop(MODIFIED[kind], None)) or thing.created
+    return thing
+
+
+def moment(text: str | None) -> float | None:
+    """Read an ISO 8601 time."""
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def owner(record: dict[str, Any]) -> dict[str, Any]:
+    """Return an owner as HubSpot shows one."""
+    properties = record.get("properties", record)
+    return {
+        "id": str(record["id"]),
+        "email": properties.get("email", ""),
+        "type": "PERSON",
+        "firstName": properties.get("firstName", properties.get("firstname", "")),
+        "lastName": properties.get("lastName", properties.get("lastname", "")),
+        "userId": int(record["id"]),
+        "userIdIncludingInactive": int(record["id"]),
+        "createdAt": "2026-01-01T00:00:00.000Z",
+        "updatedAt": "2026-01-01T00:00:00.000Z",
+        "archived": False,
+    }
+
+
+def founder(company: Company) -> dict[str, Any]:
+    """Return the one owner of a company that names none."""
+    return owner({"id": "1", "email": company.mailbox, "firstName": company.name, "lastName": ""})

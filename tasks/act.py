@@ -1,0 +1,273 @@
+"""Act: what was allowed is done, once. The intent is in the ledger before the call, the receipt right after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from blocks import connections
+from blocks.ledger import Action, Decision, Ledger, Receipt, Record, utcnow
+from blocks.vendor import VendorError
+from tasks import actions, records
+from tasks.actions import BY_CARD, Impact
+from tasks.card import Stage
+from tasks.performers import PERFORMERS, Attempt, Done, InDoubt
+from tasks.run import Run, lowered_to
+from tasks.verb import ACCOUNT, concurrently, raise_if_worth_retrying, verb
+
+TO_DO = ("pending", "unknown")
+
+
+class NotApproved(Exception):
+    """An action was to be done without a decision in the ledger that allows exactly this."""
+
+
+class NotDone(Exception):
+    """An approved action was not carried out; the message says why, and that it is not lost."""
+
+
+class LostClaim(Exception):
+    """This run was taken for dead, and another has taken its action over: it must not touch it any more."""
+
+
+class Tampered(NotApproved):
+    """The payload in the ledger is not the one that was approved."""
+
+
+@dataclass(frozen=True)
+class Approved:
+    """Leave to act: names the decision's row. Worth nothing by itself, the row is looked up and marked as used."""
+
+    action_id: int
+    decision_id: int
+
+
+@verb("act")
+def perform(run: Run, ids: Sequence[int]) -> None:
+    """Do the batch's allowed actions, and close the records that want nothing more.
+
+    Records go on side by side; the actions of one record in the order in which they were wanted.
+
+    Raises:
+        VendorError: a vendor could not be reached; what was done is done and recorded.
+    """
+    with run.ledger.read() as session:
+        query = _allowed(run.look_at_stage()).where(Action.record_id.in_(ids))
+        wanted = [(action, decision_id) for action, decision_id in session.execute(query)]
+    errors = _noting_optional(run, carry_out(run.ledger, run.id, wanted))
+    # All records count, not only this attempt's: a retry no longer sees the actions that the first attempt has done.
+    raise_if_worth_retrying(errors, succeeded=len(ids) - len(errors))
+    _note(run, errors)
+    _close(run.ledger, ids)
+
+
+@verb("act on what was left")
+def resume(run: Run) -> None:
+    """Do the workflow's allowed actions that an earlier run did not get to, or died over.
+
+    What cannot be done now either, after the retries, is left to the next run: it does not keep this one from new work.
+    """
+    with run.ledger.read() as session:
+        query = _allowed(run.look_at_stage()).where(Action.workflow == run.card.workflow)
+        left = [(action, decision_id) for action, decision_id in session.execute(query)]
+    errors = _noting_optional(run, carry_out(run.ledger, run.id, left))
+    raise_if_worth_retrying([e for e in errors if not e.permanent], succeeded=1)
+    _note(run, errors)
+
+
+@verb("act")
+def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
+    """Do the one action that a person has decided on.
+
+    Raises:
+        NotApproved: the ledger does not allow it.
+        VendorError: the vendor could not be reached.
+        NotDone: the workflow is stopped, or nobody can tell whether it was done.
+    """
+    with ledger.read() as session:
+        workflow = session.get_one(Action, approved.action_id).workflow
+    stage, why = lowered_to(workflow)
+    if stage is Stage.SHADOW:
+        raise NotDone(f"{workflow} is stopped ({why}): the action waits until its stage is raised again")
+    do(ledger, run_id, approved)
+    with ledger.read() as session:
+        action = session.get_one(Action, approved.action_id)
+    if action.state != "done":
+        raise NotDone(f"action {action.id} ({action.title}) is {action.state}: {action.reason or 'another run has it'}")
+
+
+def carry_out(ledger: Ledger, run_id: str, wanted: Sequence[tuple[Action, int]]) -> list[VendorError]:
+    """Do these (action, decision id) pairs; returns what stopped a record's actions, at most one error for each."""
+    by_record: dict[Any, list[Approved]] = {}
+    for action, decision_id in wanted:
+        by_record.setdefault(action.record_id or -action.id, []).append(Approved(action.id, decision_id))
+    outcomes = concurrently(lambda batch: _in_order(ledger, run_id, batch), list(by_record.values()))
+    return [outcome for _, outcome in outcomes if isinstance(outcome, VendorError)]
+
+
+def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
+    """Do one action, once, and record how it ended.
+
+    Raises:
+        NotApproved: the ledger holds no unused decision for exactly this payload. Nothing was done.
+        VendorError: the vendor could not be reached; the action waits for another attempt, as `pending` when it is
+            certain that nothing happened, as `unknown` when it is not.
+    """
+    try:
+        claimed = _claim(ledger, run_id, approved)
+    except Tampered as error:
+        # Out of the way of the workflow's other actions, and loud: somebody wrote into the ledger past us.
+        _refuse(ledger, approved.action_id, str(error))
+        raise
+    if claimed is None:
+        return
+    action, payload, in_doubt = claimed
+    performer = PERFORMERS[action.kind]
+    mine = partial(_update_mine, ledger, action.id, run_id)
+    attempt = Attempt(action.key, action.progress or {}, lambda progress: mine(progress=progress), action.created_at)
+    try:
+        wanted = actions.load(action.kind, payload)
+        block = connections.load(action.credential)
+        # What leaves the company is looked for even at the first attempt: the ledger may be a restored backup.
+        look = action.attempts > 1 or wanted.impact is Impact.HIGH
+        done = performer.find(block, wanted, attempt) if look else None
+        found, in_doubt = done is not None, False
+        if done is None:
+            attempt.save()  # the last moment at which a run that was taken for dead can be told so
+            done = performer.perform(block, wanted, attempt)
+    except VendorError as error:
+        mine(state=_state_after(error, in_doubt=in_doubt), reason=str(error), run_id=None)
+        raise
+    except InDoubt as error:
+        mine(state="unknown", reason=str(error), run_id=None)
+        return
+    except connections.MissingCredential as error:
+        mine(state="pending", reason=str(error), run_id=None)
+        return
+    except ValidationError as error:
+        reason = f"this version of Signoff cannot read what was stored: {error.errors()[0]['msg']}"
+        mine(state="failed", reason=reason, run_id=None)
+        return
+    _finished(ledger, action, run_id, done, found=found)
+
+
+def _allowed(stage: Stage) -> sa.Select[tuple[Action, int]]:
+    """Actions with a decision that allows them, as far as the stage lets them be done now."""
+    query = (
+        sa.select(Action, Decision.id)
+        .join(Decision, Decision.action_id == Action.id)
+        .where(Action.state.in_(TO_DO), Action.run_id.is_(None), Decision.verdict == "approved")
+        .order_by(Action.id)
+    )
+    if stage is Stage.SHADOW:
+        return query.where(sa.false())
+    return query if stage is Stage.SELECTIVE else query.where(Decision.approver != BY_CARD)
+
+
+def _noting_optional(run: Run, errors: list[VendorError]) -> list[VendorError]:
+    """The errors without those of an optional account: that it needs mending is noted, and stops nothing."""
+    optional = {line.kind.split(".")[0] for line in run.card.writes if line.optional}
+    dead = [e for e in errors if e.vendor in optional and e.status in ACCOUNT]
+    _note(run, dead)
+    return [e for e in errors if e not in dead]
+
+
+def _note(run: Run, errors: Sequence[VendorError]) -> None:
+    if errors:
+        run.note(f"the actions of {len(errors)} records could not all be done: {errors[0]}")
+
+
+def _in_order(ledger: Ledger, run_id: str, batch: Sequence[Approved]) -> None:
+    """One that cannot be done does not keep the record's others from it; the first error is raised at the end."""
+    first: VendorError | None = None
+    for approved in batch:
+        try:
+            do(ledger, run_id, approved)
+        except VendorError as error:
+            first = first or error
+    if first:
+        raise first
+
+
+def _claim(ledger: Ledger, run_id: str, approved: Approved) -> tuple[Action, dict[str, Any], bool] | None:
+    """Take the action for this run; None when another run has it or it is done.
+
+    Returns:
+        The action, the payload that was approved, and whether an earlier attempt may have done it.
+    """
+    with ledger.write() as session:
+        action, decision = _allowed_by_ledger(session, approved)
+        in_doubt = action.state == "unknown"
+        taken = session.scalar(
+            sa.update(Action)
+            .where(Action.id == action.id, Action.state.in_(TO_DO), Action.run_id.is_(None))
+            .values(state="acting", run_id=run_id, attempts=Action.attempts + 1, updated_at=utcnow())
+            .returning(Action.attempts)
+        )
+        if taken is None:
+            return None
+        decision.used_at = decision.used_at or utcnow()
+    return action, decision.payload, in_doubt
+
+
+def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, Decision]:
+    decision = session.get(Decision, approved.decision_id)
+    action = session.get(Action, approved.action_id)
+    if action is None or decision is None or decision.action_id != action.id:
+        raise NotApproved(f"no decision in the ledger belongs to action {approved.action_id}")
+    if decision.verdict != "approved":
+        raise NotApproved(f"action {action.id} ({action.title}) was {decision.verdict}, not approved")
+    if actions.digest(action.kind, decision.payload) != decision.digest:
+        raise Tampered(f"action {action.id} ({action.title}) is not what was approved: its payload was changed")
+    return action, decision
+
+
+def _state_after(error: VendorError, *, in_doubt: bool) -> str:
+    if error.unknown or in_doubt:  # who cannot look either knows no more than before
+        return "unknown"
+    if error.status in ACCOUNT:  # the action is as good as before, once a person has seen to the credential
+        return "pending"
+    return "failed" if error.permanent else "pending"
+
+
+def _finished(ledger: Ledger, action: Action, run_id: str, done: Done, *, found: bool) -> None:
+    receipt = Receipt(
+        action_id=action.id, vendor=done.vendor, external_id=done.external_id, detail=dict(done.detail), found=found
+    )
+    _update_mine(ledger, action.id, run_id, receipt, state="done", reason=None, run_id=None)
+
+
+def _close(ledger: Ledger, ids: Sequence[int]) -> None:
+    """Close the gated records that have no allowed action left. What waits for a person lives on by itself."""
+    open_actions = sa.select(Action.record_id).where(Action.record_id.in_(ids), Action.state.in_((*TO_DO, "acting")))
+    with ledger.write() as session:
+        session.execute(
+            sa.update(Record)
+            .where(Record.id.in_(ids), Record.state == records.GATED, Record.id.not_in(open_actions))
+            .values(state=records.DONE, run_id=None, updated_at=utcnow())
+        )
+
+
+def _update_mine(ledger: Ledger, action_id: int, holder: str, *new: Receipt, **values: Any) -> None:
+    """Change an action that this run holds, and add what belongs to the change.
+
+    Raises:
+        LostClaim: another run holds it by now; nothing was written.
+    """
+    with ledger.write() as session:
+        held = sa.update(Action).where(Action.id == action_id, Action.run_id == holder)
+        if not session.scalar(held.values(**values, updated_at=utcnow()).returning(Action.id)):
+            raise LostClaim(f"action {action_id} was taken over by another run")
+        session.add_all(new)
+
+
+def _refuse(ledger: Ledger, action_id: int, reason: str) -> None:
+    with ledger.write() as session:
+        refused = sa.update(Action).where(Action.id == action_id)
+        session.execute(refused.values(state="refused", reason=reason, run_id=None, updated_at=utcnow()))

@@ -1,0 +1,219 @@
+"""The Prefect side of an approval: a suspended run of `perform-action` with its form, made in bulk and read back.
+
+A waiting action costs a row on the server; no process waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentFlowRunCreate
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.input.run_input import Keyset, keyset_from_paused_state
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Suspended, to_state_create
+from pydantic import Field, create_model
+
+from blocks import ledger
+from blocks.ledger import utcnow
+from blocks.vendor import VendorError
+from tasks import actions
+from tasks.verb import concurrently
+
+DEPLOYMENT = "perform-action/perform-action"
+PAUSE_KEY = "decision"
+PAGE = 200
+"""The most runs that Prefect's API returns at once."""
+
+BULK = 25
+"""Runs made in one request: more would keep the server's other writers waiting for longer."""
+
+
+class ApprovalError(Exception):
+    """A decision could not be taken; the message says why and what to do instead."""
+
+
+class Decision(RunInput):
+    """The form that an approver fills in."""
+
+    # A text, not a choice: the drop-down in this UI's dialog does not open by mouse (its focus trap takes it back).
+    decision: str = Field(
+        title="Decision: type approve or reject",
+        description="approve does exactly what is shown here; reject does nothing.",
+        pattern=r"^\s*([Aa][Pp][Pp][Rr][Oo][Vv][Ee]|[Rr][Ee][Jj][Ee][Cc][Tt])\s*$",
+    )
+    approver: str = Field(title="Your name", description="It goes into the ledger.", min_length=1)
+    comment: str = Field(default="", title="Comment", description="Why. A rejection with a reason teaches.")
+
+
+class EditableDecision(Decision):
+    """The form of an action with a text that the approver may rewrite."""
+
+    body: str = Field(title="Text to send", description="Edit it here: what stands here is what is sent.", min_length=1)
+
+
+def create(waiting: Sequence[ledger.Action]) -> list[UUID]:
+    """The suspended run, with its form, of each of these actions, in order.
+
+    Safe to repeat: a run is found again by its idempotency key, so a crash half way leaves nothing double. Runs come
+    first, then their forms: Prefect resumes no run that lacks its form.
+
+    Raises:
+        ApprovalError: the deployment that performs actions does not exist.
+        VendorError: Prefect could not make them now.
+    """
+    made: list[UUID] = []
+    with get_client(sync_client=True) as client:
+        deployment_id = _deployment(client)
+        for start in range(0, len(waiting), BULK):
+            some = waiting[start : start + BULK]
+            runs = _create_runs(client, deployment_id, some)
+            for _ in concurrently(lambda pair: _save_form(client, *pair), list(zip(some, runs, strict=True))):
+                pass
+            made += runs
+    return made
+
+
+def resume(flow_run_id: str, answer: dict[str, Any]) -> str | None:
+    """Answer a run's form; None when Prefect took the answer, else its reason why not."""
+    with get_client(sync_client=True) as client:
+        result = client.resume_flow_run(UUID(flow_run_id), run_input=answer)
+    if result.status == SetStateStatus.ACCEPT:
+        return None
+    return getattr(result.details, "reason", None) or "Prefect gave no reason"
+
+
+def wait_for_answer(waiting: ledger.Action) -> dict[str, Any]:
+    """Suspend the current run, with a fresh form, until somebody has answered it.
+
+    For a run that was started by hand, or whose state was changed in the UI: nobody has decided there.
+    """
+    with get_client(sync_client=True) as client:
+        for key in _keyset().values():
+            _delete_input(client, UUID(flow_run.id), key)
+    form = _form(waiting)
+    form._description = waiting.explanation
+    answer: RunInput = suspend_flow_run(wait_for_input=form, key=PAUSE_KEY)
+    return answer.model_dump()
+
+
+def answer_of(flow_run_id: str) -> dict[str, Any] | None:
+    """What the person filled in, or None when nobody has answered this run's form."""
+    with get_client(sync_client=True) as client:
+        try:
+            text = client.read_flow_run_input(UUID(flow_run_id), _keyset()["response"])
+        except (ObjectNotFound, PrefectHTTPStatusError) as error:
+            if isinstance(error, PrefectHTTPStatusError) and error.response.status_code != 404:
+                raise
+            return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {"unreadable": True}
+    return found if isinstance(found, dict) else {"unreadable": True}
+
+
+def no_longer_suspended(flow_run_ids: Sequence[str]) -> list[tuple[str, bool]]:
+    """Those of these runs that are suspended no longer, each with whether it was cancelled."""
+    found: list[tuple[str, bool]] = []
+    with get_client(sync_client=True) as client:
+        for start in range(0, len(flow_run_ids), PAGE):
+            some = list(flow_run_ids[start : start + PAGE])
+            wanted = {"id": {"any_": some}, "state": {"name": {"not_any_": ["Suspended"]}}}
+            runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
+            found += [(str(run.id), run.state_name in ("Cancelled", "Cancelling")) for run in runs]
+    return found
+
+
+def cancel(flow_run_ids: Sequence[str], why: str) -> None:
+    """Cancel runs that nobody may resume any more."""
+    with get_client(sync_client=True) as client:
+        for flow_run_id in flow_run_ids:
+            client.set_flow_run_state(UUID(flow_run_id), Cancelled(message=why), force=True)
+
+
+def _deployment(client: SyncPrefectClient) -> UUID:
+    try:
+        return client.read_deployment_by_name(DEPLOYMENT).id
+    except ObjectNotFound as error:
+        raise ApprovalError(
+            f"the deployment {DEPLOYMENT} does not exist, so nobody could approve: run `prefect deploy --all`"
+        ) from error
+
+
+def _suspended(seconds: int | None = None) -> State[Any]:
+    state: State[Any] = Suspended(timeout_seconds=seconds, pause_key=PAUSE_KEY)
+    state.state_details.run_input_keyset = {str(k): v for k, v in keyset_from_paused_state(state).items()}
+    return state
+
+
+def _keyset() -> Keyset:
+    return keyset_from_paused_state(_suspended())
+
+
+def _create_runs(client: SyncPrefectClient, deployment_id: UUID, waiting: Sequence[ledger.Action]) -> list[UUID]:
+    """The suspended runs of these actions, made in one request and one transaction of the server's."""
+    wanted = []
+    for action in waiting:
+        left = (action.expires_at - utcnow()) if action.expires_at else timedelta(days=365)
+        run = DeploymentFlowRunCreate(
+            parameters={"action_id": action.id},
+            state=to_state_create(_suspended(max(1, int(left.total_seconds())))),
+            name=f"{action.title} (#{action.id})",
+            # With the time: a ledger that was restored asks anew, and is not given the answer of before.
+            idempotency_key=f"{action.key}:{action.digest[:16]}:{action.created_at.timestamp()}",
+            tags=[action.workflow, action.kind],
+        )
+        wanted.append(run.model_dump(mode="json", exclude_unset=True))
+    # One by one they take 40 ms each, mostly transactions; the client has no method yet for the bulk route.
+    path: Any = "/deployments/{id}/create_flow_run/bulk"
+    reply = client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
+    results = reply.json()["results"]
+    failed = next((str(result["error"]) for result in results if result["status"] != "CREATED"), None)
+    if failed or len(results) != len(wanted):
+        # Most often "database is locked": SQLite under load. Each has its idempotency key: all may be asked for again.
+        raise VendorError("prefect", "create approval runs", failed or "some are missing", permanent=False)
+    return [UUID(result["flow_run_id"]) for result in results]
+
+
+def _save_form(client: SyncPrefectClient, action: ledger.Action, flow_run_id: UUID) -> None:
+    keyset = _keyset()
+    _save_input(client, flow_run_id, keyset["schema"], _form(action).model_json_schema())
+    _save_input(client, flow_run_id, keyset["description"], action.explanation)
+
+
+def _form(action: ledger.Action) -> type[RunInput]:
+    """The form with the draft filled in. Prefect's `with_initial_data` would drop the field's title and description."""
+    editable = actions.KINDS[action.kind].editable
+    if not editable:
+        return Decision
+    field = EditableDecision.model_fields["body"]
+    filled = Field(default=action.payload[editable], title=field.title, description=field.description, min_length=1)
+    return create_model("EditableDecision", __base__=EditableDecision, body=(str, filled))
+
+
+def _delete_input(client: SyncPrefectClient, flow_run_id: UUID, key: str) -> None:
+    try:
+        client.delete_flow_run_input(flow_run_id, key)
+    except (ObjectNotFound, PrefectHTTPStatusError) as error:
+        # Prefect says either when there is none.
+        if isinstance(error, PrefectHTTPStatusError) and error.response.status_code != 404:
+            raise
+
+
+def _save_input(client: SyncPrefectClient, flow_run_id: UUID, key: str, value: Any) -> None:
+    try:
+        client.create_flow_run_input(flow_run_id, key, json.dumps(value))
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != 409:  # 409: a crash came after this one was saved
+            raise

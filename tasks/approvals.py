@@ -1,0 +1,215 @@
+"""Approvals: which actions wait for a person, what the person answered, and what follows from it.
+
+The ledger's side; the suspended runs and their forms are in `tasks/approval_runs.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from prefect.runtime import flow_run
+from pydantic import ValidationError
+
+from blocks import ledger
+from blocks.ledger import Ledger, utcnow
+from tasks import actions, approval_runs
+from tasks.approval_runs import ApprovalError, Decision, EditableDecision
+from tasks.verb import verb
+
+__all__ = ["ApprovalError", "action", "answer", "catch_up", "request", "respond", "settle", "waiting_action"]
+
+
+CANCELLED = {"decision": "reject", "approver": "Prefect", "comment": "its run was cancelled in Prefect", "body": "-"}
+
+
+def request(store: Ledger, action_ids: Sequence[int]) -> None:
+    """Create the suspended run, with its form, of each of these actions that waits and has none yet. Safe to repeat.
+
+    Raises:
+        ApprovalError: the deployment that performs actions does not exist.
+        VendorError: Prefect could not make them now.
+    """
+    table = ledger.Action
+    with store.read() as session:
+        query = sa.select(table).where(table.id.in_(action_ids), table.state == "waiting", table.flow_run_id.is_(None))
+        waiting = list(session.scalars(query))
+    if not waiting:
+        return
+    runs = approval_runs.create(waiting)
+    with store.write() as session:
+        rows = [{"id": action.id, "flow_run_id": str(run)} for action, run in zip(waiting, runs, strict=True)]
+        session.execute(sa.update(table), rows)
+
+
+def respond(
+    store: Ledger, action_id: int, *, approve: bool, approver: str, comment: str = "", body: str | None = None
+) -> None:
+    """Answer a waiting action's form, as the button in the Prefect UI does.
+
+    Raises:
+        ApprovalError: the action does not wait, the form refuses the answer, or there is no text to edit.
+    """
+    waiting = waiting_action(store, action_id)
+    editable = actions.KINDS[waiting.kind].editable
+    if body is not None and editable is None:
+        raise ApprovalError(f"action {action_id} ({waiting.title}) has no text to edit")
+    answer = {"decision": "approve" if approve else "reject", "approver": approver, "comment": comment}
+    if editable:
+        answer["body"] = waiting.payload[editable] if body is None else body
+    if refused := approval_runs.resume(str(waiting.flow_run_id), answer):
+        raise ApprovalError(f"action {action_id} ({waiting.title}) cannot be decided: {refused}")
+    # At once, not when a worker gets to the run: the list of what waits is then true, and a dead worker loses nothing.
+    settle(store, action_id, answer)
+
+
+def answer(store: Ledger, action_id: int) -> dict[str, Any]:
+    """What a person filled into the current run's form; suspends the run when nobody has.
+
+    Raises:
+        ApprovalError: nobody has, and the action does not wait for anybody.
+    """
+    run_id = str(flow_run.id)
+    given = approval_runs.answer_of(run_id)
+    if given is None:
+        waiting = waiting_action(store, action_id)
+        _bind(store, action_id, run_id)
+        return approval_runs.wait_for_answer(waiting)
+    # The form was about one action, whatever the run's parameter says by now (it can be changed), and whatever
+    # action has this number by now (a ledger can be replaced by a backup).
+    if action(store, action_id).flow_run_id != run_id:
+        raise ApprovalError(f"this run's form was not about action {action_id} of this ledger: nothing is done")
+    return given
+
+
+def waiting_action(store: Ledger, action_id: int) -> ledger.Action:
+    """The action, if a person can decide on it now.
+
+    Raises:
+        ApprovalError: there is no such action, or it was decided, or it has expired.
+    """
+    found = action(store, action_id)
+    if found.state != "waiting" or found.flow_run_id is None:
+        raise ApprovalError(f"action {action_id} ({found.title}) does not wait for anybody: it is {found.state}")
+    if found.expires_at and found.expires_at <= utcnow():
+        raise ApprovalError(f"action {action_id} ({found.title}) expired at {found.expires_at:%Y-%m-%d %H:%M} UTC")
+    return found
+
+
+def action(store: Ledger, action_id: int) -> ledger.Action:
+    """The action with this number.
+
+    Raises:
+        ApprovalError: there is none.
+    """
+    with store.read() as session:
+        found = session.get(ledger.Action, action_id)
+    if found is None:
+        raise ApprovalError(f"there is no action {action_id}; `signoff approvals list` shows those that wait")
+    return found
+
+
+def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None) -> ledger.Decision:
+    """Write a person's answer into the ledger, once, and move the action on: to `pending` or to `rejected`.
+
+    The approved payload, edited or not, is bound by its digest. An answer that cannot be read is never an approval,
+    and no answer (None) means that the time is up. One that is there was given in time, however late it is settled:
+    Prefect takes none after a form's timeout. Settling again returns the decision that is there.
+
+    Raises:
+        ApprovalError: nobody was asked about this action.
+    """
+    with store.write() as session:
+        action = session.get_one(ledger.Action, action_id, with_for_update=True)
+        decided = session.scalar(sa.select(ledger.Decision).where(ledger.Decision.action_id == action_id))
+        if decided is not None:
+            return decided
+        if action.state != "waiting":
+            raise ApprovalError(f"action {action_id} ({action.title}) does not wait for anybody: it is {action.state}")
+        decision = _read_answer(action, answer)
+        session.add(decision)
+        action.state = "pending" if decision.verdict == "approved" else decision.verdict
+        action.reason = decision.comment or None
+    return decision
+
+
+@verb("catch up on approvals")
+def catch_up(store: Ledger, workflow: str) -> None:
+    """Before new work: take in what was answered, close what has expired, and ask for what was never asked.
+
+    Raises:
+        ApprovalError: actions wait, but nobody could approve them.
+    """
+    # Taken first: Prefect takes no answer after the timeout, so whatever was answered in time is collected.
+    now = utcnow()
+    _collect(store, workflow)
+    _expire(store, workflow, now)
+    request(store, [a.id for a in _waiting(store, workflow)])
+
+
+def _bind(store: Ledger, action_id: int, flow_run_id: str) -> None:
+    """From now on this run's form is the one that counts."""
+    with store.write() as session:
+        session.execute(sa.update(ledger.Action).where(ledger.Action.id == action_id).values(flow_run_id=flow_run_id))
+
+
+def _collect(store: Ledger, workflow: str) -> None:
+    """Settle waiting actions that a person has answered but whose run never got to say so (its worker died).
+
+    A person who cancels the run has taken the answer back, or given none: that is a rejection.
+    """
+    by_run = {a.flow_run_id: a.id for a in _waiting(store, workflow) if a.flow_run_id}
+    for flow_run_id, cancelled in approval_runs.no_longer_suspended(list(by_run)):
+        given = CANCELLED if cancelled else approval_runs.answer_of(flow_run_id)
+        if given is not None:
+            settle(store, by_run[flow_run_id], given)
+
+
+def _expire(store: Ledger, workflow: str, now: datetime) -> None:
+    """Close the waiting actions whose time is up. Their runs in Prefect are cancelled."""
+    late = [a for a in _waiting(store, workflow) if a.expires_at and a.expires_at <= now]
+    for action in late:
+        settle(store, action.id, approval_runs.answer_of(action.flow_run_id) if action.flow_run_id else None)
+    approval_runs.cancel([a.flow_run_id for a in late if a.flow_run_id], "Expired: nobody decided in time.")
+
+
+def _waiting(store: Ledger, workflow: str) -> list[ledger.Action]:
+    table = ledger.Action
+    with store.read() as session:
+        query = sa.select(table).where(table.workflow == workflow, table.state == "waiting")
+        return list(session.scalars(query))
+
+
+def _read_answer(action: ledger.Action, answer: dict[str, Any] | None) -> ledger.Decision:
+    editable = actions.KINDS[action.kind].editable
+    decision = ledger.Decision(
+        action_id=action.id,
+        approver="",
+        comment="",
+        payload=action.payload,
+        digest=action.digest,
+        edited=False,
+    )
+    if answer is None:
+        decision.verdict, decision.comment = "expired", "nobody decided in time"
+        return decision
+    try:
+        form = (EditableDecision if editable else Decision).model_validate(answer)
+        approved = form.decision.strip().lower() == "approve"
+        payload = dict(action.payload)
+        if isinstance(form, EditableDecision) and editable and approved:
+            payload[editable] = form.body
+        actions.load(action.kind, payload)
+    except ValidationError as error:
+        decision.verdict, decision.comment = (
+            "rejected",
+            f"the answer could not be read: {error.errors()[0]['msg']}",
+        )
+        return decision
+    decision.verdict = "approved" if approved else "rejected"
+    decision.approver, decision.comment = form.approver, form.comment
+    decision.edited = payload != action.payload
+    decision.payload, decision.digest = payload, actions.digest(action.kind, payload)
+    return decision

@@ -1,0 +1,160 @@
+"""The card: the checklist that is filled in before a workflow is built, and enforced ever after."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from tasks.actions import KINDS, Address, Impact
+
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=15)]
+Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+
+
+class CardError(Exception):
+    """A card is incomplete or contradicts itself; the message names each field and what belongs there."""
+
+
+class Stage(StrEnum):
+    """How much a workflow may do by itself, lowest first."""
+
+    SHADOW = "shadow"
+    """Everything is recorded, nothing is done."""
+    GATED = "gated"
+    """A person decides every action."""
+    SELECTIVE = "selective"
+    """Low-impact actions pass; high-impact ones ask a person, for ever."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the lowest."""
+        return list(Stage).index(self)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Baseline(_Part):
+    """What the work costs by hand, measured before anything was automated."""
+
+    minutes: float = Field(gt=0)
+    """A person's minutes per record."""
+    failure_rate: float = Field(ge=0, le=1)
+    """The share of records that people get wrong, late or not at all."""
+
+
+class Reads(_Part):
+    """Something that the workflow reads, and the Prefect block that holds the credential for it."""
+
+    what: Said
+    credential: Credential
+    """`block-type/block-name`, for example `gmail/inbox`."""
+
+
+class Writes(_Part):
+    """One kind of action that the workflow may want. A kind that no card names is never done."""
+
+    kind: Said
+    where: Said
+    credential: Credential
+    approval: bool
+    """Whether a person signs off every one of them, at every stage."""
+    optional: bool = False
+    """Left out, and said so in the ledger, where nobody has saved the credential."""
+
+    @model_validator(mode="after")
+    def _high_impact_always_asks(self) -> Self:
+        action = KINDS.get(self.kind)
+        if action is None:
+            raise ValueError(f"'{self.kind}' is no kind of action; there are {', '.join(sorted(KINDS))}")
+        if action.impact is Impact.HIGH and not self.approval:
+            raise ValueError(f"'{self.kind}' is high-impact: approval must be True")
+        return self
+
+
+class Thresholds(_Part):
+    """The numbers that decisions in code go by."""
+
+    confidence: float = Field(ge=0, le=1)
+    """Under this probability the model's answer is not acted on: a person looks."""
+    approval_days: float = Field(gt=0, le=60)
+    """Days until an unanswered sign-off expires."""
+
+
+class Card(_Part):
+    """One workflow's checklist. Every field is required; a blank is refused where the flow is imported."""
+
+    workflow: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+    """The flow's and deployment's name."""
+    sentence: Sentence
+    """What the workflow does, in one sentence."""
+    owner: Address
+    """The one person who answers for it."""
+    baseline: Baseline
+    reads: tuple[Reads, ...] = Field(min_length=1)
+    writes: tuple[Writes, ...] = Field(min_length=1)
+    prompt: Said
+    """The folder under `prompts/`."""
+    model: Credential
+    """The block that answers the prompt; without that block the embedded model does."""
+    on_garbage: Sentence
+    """What happens when the model's answer is not usable."""
+    on_outage: Sentence
+    """What happens when a vendor is down."""
+    on_rate_limit: Sentence
+    """What happens when a vendor asks to wait."""
+    usd_per_run: Decimal = Field(gt=0)
+    usd_per_month: Decimal = Field(gt=0)
+    stage: Stage
+    """The most that the workflow may do. A Prefect Variable can lower it, nothing can raise it."""
+    thresholds: Thresholds
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise CardError(_readable(fields.get("workflow"), error)) from None
+
+    def writes_of(self, kind: str) -> Writes | None:
+        """The card's line for a kind of action, or None when the card does not name it."""
+        return next((line for line in self.writes if line.kind == kind), None)
+
+    def credential_for(self, vendor: str) -> str | None:
+        """The name of the block of type `vendor` that this card reads or writes with."""
+        credentials = [line.credential for line in self.reads] + [line.credential for line in self.writes]
+        return next((name for slug, name in (c.split("/") for c in credentials) if slug == vendor), None)
+
+
+def _readable(workflow: object, error: ValidationError) -> str:
+    lines = [f"the card of {workflow or 'a workflow without a name'} is not complete:"]
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"]) or "card"
+        what = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+        hint = _hint(str(problem["loc"][0])) if problem["loc"] else ""
+        lines.append(f"  {field}: {what}{hint}")
+    return "\n".join(lines)
+
+
+HINTS = {
+    "sentence": "say in one sentence what it does",
+    "owner": "the e-mail address of the one person who answers for it",
+    "baseline": "minutes by hand and failure rate, measured before automating",
+    "reads": "what it reads, with the credential's block, such as gmail/inbox",
+    "writes": "each kind of action, where it goes and whether it needs approval",
+    "on_garbage": "what happens when the model's answer is unusable",
+    "on_outage": "what happens when a vendor is down",
+    "on_rate_limit": "what happens when a vendor asks to wait",
+    "usd_per_run": "the most dollars that one run may spend on models",
+    "usd_per_month": "the most dollars that a month of runs may spend on models",
+    "stage": "shadow, gated or selective",
+    "thresholds": "confidence and approval_days",
+}
+
+
+def _hint(field: str) -> str:
+    return f" ({HINTS[field]})" if field in HINTS else ""

@@ -1,0 +1,149 @@
+"""Gate: what the flow wants becomes actions in the ledger; the stage says which pass and which wait for a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from blocks import ledger
+from blocks.ledger import Record, utcnow
+from tasks import actions, approvals, records
+from tasks.actions import BY_CARD, Action, Impact
+from tasks.card import Card, Stage
+from tasks.plain import plain, quoted
+from tasks.run import Run
+from tasks.verb import verb
+
+Decide = Callable[[Record], Sequence[Action]]
+"""The flow's plain code: what is done about a validated record."""
+
+Explain = Callable[[Record], str]
+"""What an approver must know of a record, as markdown."""
+
+
+@verb("gate")
+def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> None:
+    """Decide on every validated record of the batch and store the wanted actions, each in the state its stage gives.
+
+    The actions and the record's move are one transaction; the approval runs are made after it, and made up for by the
+    next run if this one dies in between.
+
+    Raises:
+        ApprovalError: high-impact actions wait, but nobody could approve them.
+    """
+    run.look_at_stage()
+    batch = records.in_state(run.ledger, ids, records.VALIDATED)
+    costs = _costs(run, ids)
+    wanted: list[ledger.Action] = []
+    changes = []
+    for record in batch:
+        try:
+            wanted += _rows(run, record, decide(record), explain, costs.get(record.id, Decimal(0)))
+            changes.append({"id": record.id, "state": records.GATED, "reason": None})
+        except Exception as error:  # noqa: BLE001 - `decide` is the builder's own code: one record must not stop them all
+            why = f"no action could be made of it: {type(error).__name__}: {error}"
+            changes.append(records.quarantine(record.id, why))
+    with run.ledger.write() as session:
+        known = set(session.scalars(sa.select(ledger.Action.key).where(ledger.Action.record_id.in_(ids))))
+        new = [row for row in wanted if row.key not in known]
+        session.add_all(new)
+        session.flush()
+        session.add_all(_passed_by_the_card(row, run.card) for row in new if row.state == "pending")
+        records.move(session, changes)
+    approvals.request(run.ledger, _waiting_without_run(run))
+
+
+def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str] = ()) -> tuple[str, str | None]:
+    """The state in which a wanted action begins, and why, when the reason is not the stage itself.
+
+    No decisive rule means no action: a kind that the card does not name is refused. `missing` are the kinds that are
+    left out because their optional credential was never saved.
+    """
+    line = card.writes_of(action.kind)
+    if line is None:
+        return "refused", f"the card of {card.workflow} does not name {action.kind}"
+    if action.kind in missing:
+        return "refused", f"nobody has saved the credential {line.credential}"
+    if stage is Stage.SHADOW:
+        return "shadow", None
+    if stage is Stage.GATED or line.approval or action.impact is Impact.HIGH:
+        return "waiting", None
+    return "pending", None
+
+
+def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, cost: Decimal) -> list[ledger.Action]:
+    seen: Counter[str] = Counter()
+    rows = []
+    for action in wanted:
+        seen[action.kind] += 1
+        state, reason = state_for(action, run.card, run.stage, run.left_out)
+        payload = action.model_dump(mode="json")
+        line = run.card.writes_of(action.kind)
+        rows.append(
+            ledger.Action(
+                key=_key(record, action.kind, seen[action.kind]),
+                workflow=run.card.workflow,
+                record_id=record.id,
+                kind=action.kind,
+                impact=action.impact,
+                title=action.title,
+                payload=payload,
+                digest=actions.digest(action.kind, payload),
+                credential=line.credential if line else "",
+                explanation=_explanation(action, explain(record), cost) if state in ("waiting", "shadow") else "",
+                stage=run.stage,
+                state=state,
+                reason=reason,
+                expires_at=utcnow() + timedelta(days=run.card.thresholds.approval_days),
+            )
+        )
+    return rows
+
+
+def _key(record: Record, kind: str, nth: int) -> str:
+    """The action's natural key: the same record can never want the same thing twice."""
+    again = f"#{nth}" if nth > 1 else ""
+    return f"{record.workflow}:{record.source}:{record.external_id}:{record.version}:{kind}{again}"
+
+
+def _explanation(action: Action, why: str, cost: Decimal) -> str:
+    """The form's text: what, to whom, the draft, why, the source, and what it has cost. Markdown."""
+    facts = [f"- **{label}:** {plain(value)}" for label, value in action.preview().items()]
+    draft = ["**The text:**", quoted(str(getattr(action, action.editable)))] if action.editable else []
+    return "\n\n".join([f"**{plain(action.title)}**", "\n".join(facts), why, *draft, f"**Cost so far:** ${cost:.4f}"])
+
+
+def _costs(run: Run, ids: Sequence[int]) -> dict[int, Decimal]:
+    calls = ledger.ModelCall
+    query = sa.select(calls.record_id, sa.func.sum(calls.cost)).where(calls.record_id.in_(ids))
+    with run.ledger.read() as session:
+        return {record: cost for record, cost in session.execute(query.group_by(calls.record_id))}
+
+
+def _passed_by_the_card(row: ledger.Action, card: Card) -> ledger.Decision:
+    return ledger.Decision(
+        action_id=row.id,
+        verdict="approved",
+        approver=BY_CARD,
+        comment=f"low impact, stage {card.stage}",
+        payload=row.payload,
+        digest=row.digest,
+    )
+
+
+def _waiting_without_run(run: Run) -> list[int]:
+    table = ledger.Action
+    with run.ledger.read() as session:
+        return list(
+            session.scalars(
+                sa.select(table.id).where(
+                    table.workflow == run.card.workflow,
+                    table.state == "waiting",
+                    table.flow_run_id.is_(None),
+                )
+            )
+        )

@@ -1,0 +1,175 @@
+"""Prompt: each record of a batch is put to the model once, within the budget, and the call is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import prompts
+from blocks.ledger import ModelCall, Record
+from blocks.models import Reply, Request
+from blocks.vendor import VendorError
+from tasks import records
+from tasks.budget import BudgetExceeded
+from tasks.run import Run
+from tasks.verb import as_they_come, raise_if_worth_retrying, verb
+
+Variables = Callable[[Record], Mapping[str, Any]]
+"""What a flow tells the prompt about a record: plain function, no I/O."""
+
+SHORTEST = 400
+"""A text that would have to be cut below this many characters is not worth asking about."""
+
+
+RECORDS_FAULT = frozenset({400, 413, 422})
+"""The refusals that are about one request. Any other (a dead key, a model that does not exist) would meet them all."""
+
+
+LOST = "lost"
+"""The stop reason that the ledger gives a call that was never answered."""
+
+
+class TooLong(Exception):
+    """A record's input does not fit the model even when trimmed."""
+
+
+@verb("prompt")
+def ask(run: Run, ids: Sequence[int], variables: Variables) -> None:
+    """Ask the card's prompt about every record of the batch that has not been asked yet.
+
+    Inputs that are too long are trimmed by the prompt's rule, or quarantined. When the budget is used up the records
+    stay as they are for the next run, and the run says so.
+
+    Raises:
+        VendorError: the model could not be reached.
+    """
+    prompt = prompts.load(run.card.prompt)
+    batch = records.in_state(run.ledger, ids, records.FETCHED)
+    requests: dict[int, Request] = {}
+    changes: list[dict[str, Any]] = []
+    for record in batch:
+        try:
+            requests[record.id] = fit(Request(prompt, dict(variables(record))), run.model.input_limit())
+        except TooLong as error:
+            changes.append(records.quarantine(record.id, str(error)))
+    with run.ledger.write() as session:
+        records.move(session, changes)
+    _ask_all(run, {r.id: r for r in batch if r.id in requests}, requests, others=len(ids) - len(requests))
+
+
+def _ask_all(run: Run, batch: Mapping[int, Record], requests: Mapping[int, Request], others: int) -> None:
+    """`others` counts the records of the batch that are past this point already, perhaps by an earlier attempt."""
+    version = prompts.load(run.card.prompt).version(run.model.model_id)
+    prompted = {"state": records.PROMPTED, "prompt_version": version, "reason": None}
+    failures: dict[int, VendorError] = {}
+    succeeded = others
+    for group in as_they_come(lambda i: within_budget(run, i, requests[i]), list(batch)):
+        changes = []
+        with run.ledger.write() as session:
+            for record_id, outcome in group:
+                if isinstance(outcome, VendorError):
+                    failures[record_id] = outcome
+                elif outcome is not None:
+                    succeeded += 1
+                    session.add(call_row(run, record_id, version, outcome, attempt=1))
+                    changes.append({"id": record_id, **prompted})
+            records.move(session, changes)
+    after_failures(run, batch, failures, succeeded)
+
+
+def after_failures(run: Run, batch: Mapping[int, Record], failures: Mapping[int, VendorError], succeeded: int) -> None:
+    """Once a batch was asked: note whose fault each failed call was, and raise what stops the run or is worth a retry.
+
+    While nothing succeeds the model is down, and no record is to blame for that: an outage sets nothing aside.
+
+    Raises:
+        VendorError: the model does not answer, or never will with this key, name or address.
+    """
+    blamed = {i: e for i, e in failures.items() if (e.status in RECORDS_FAULT if e.permanent else succeeded)}
+    with run.ledger.write() as session:
+        records.move(session, [records.failed(batch[i], error) for i, error in blamed.items()])
+    errors = list(failures.values())
+    set_up = next((e for e in errors if e.permanent and e.status not in RECORDS_FAULT), None)
+    if set_up:
+        raise set_up
+    raise_if_worth_retrying(errors, succeeded)
+    left = [e for e in errors if not e.permanent]
+    if left:
+        run.note(f"{len(left)} records could not be asked about and are left to the next run: {left[0]}")
+
+
+def within_budget(run: Run, record_id: int, request: Request) -> Reply | None:
+    """Ask once if the budget allows it; None, with a note on the run, when it does not.
+
+    Raises:
+        VendorError: the model could not be reached; nothing was spent as far as is known.
+    """
+    worst = run.model.worst_cost(request)
+    try:
+        run.budget.reserve(worst)
+    except BudgetExceeded as error:
+        over = (
+            f"{error.kind} is ${error.limit:.4f}, and the next call could go over it"  # once, whatever each would cost
+        )
+        run.note(f"stopped asking the model: {over}; the rest waits for the next run")
+        return None
+    cost = Decimal(0)
+    try:
+        reply = run.model.ask(request)
+        cost = reply.cost
+    except VendorError as error:
+        if error.unknown:
+            cost = worst
+            _store_lost_call(run, record_id, worst)
+        raise
+    finally:
+        run.budget.settle(worst, cost)
+    return reply
+
+
+def _store_lost_call(run: Run, record_id: int, worst: Decimal) -> None:
+    """A call without a reply may have been paid for: it counts at its worst, so that the limits hold all the same."""
+    version = prompts.load(run.card.prompt).version(run.model.model_id)
+    with run.ledger.write() as session:
+        lost = Reply("", run.model.model_id, stop_reason=LOST, cost=worst)
+        session.add(call_row(run, record_id, version, lost, attempt=0))
+
+
+def call_row(run: Run, record_id: int, version: str, reply: Reply, attempt: int) -> ModelCall:
+    """A paid call, for the ledger."""
+    return ModelCall(
+        workflow=run.card.workflow,
+        record_id=record_id,
+        run_id=run.id,
+        prompt=run.card.prompt,
+        prompt_version=version,
+        model=reply.model,
+        attempt=attempt,
+        reply=reply.text,
+        stop_reason=reply.stop_reason,
+        input_tokens=reply.input_tokens,
+        output_tokens=reply.output_tokens,
+        cost=reply.cost,
+        seconds=reply.seconds,
+    )
+
+
+def fit(request: Request, limit: int) -> Request:
+    """The request with its long variable cut, head and tail kept, so that at most `limit` characters are sent.
+
+    Raises:
+        TooLong: even `SHORTEST` characters of it do not fit.
+    """
+    system, user = request.prompt.render(dict(request.variables))
+    excess = len(system) + len(user) - limit
+    if excess <= 0:
+        return request
+    name = request.prompt.settings.trim
+    text = str(request.variables[name])
+    keep = len(text) - excess - 100  # 100: room for the line that says what was left out
+    if keep < SHORTEST:
+        raise TooLong(f"too long for the model: {len(system) + len(user):,} characters, at most {limit:,} fit")
+    head, tail = keep * 3 // 4, keep // 4
+    cut = f"{text[:head]}\n[... {len(text) - head - tail:,} characters left out ...]\n{text[-tail:]}"
+    return Request(request.prompt, {**request.variables, name: cut}, request.corrections)

@@ -1,0 +1,215 @@
+"""One run of a workflow: its card, stage, budget and ledger, and the heartbeat that keeps its claims alive."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from sqlalchemy.orm import Session
+
+from blocks import connections, ledger
+from blocks.ledger import Ledger, utcnow
+from blocks.models import Model
+from tasks.budget import Budget
+from tasks.card import Card, Stage
+
+HEARTBEAT_SECONDS = 5.0
+ALIVE_SECONDS = 30.0
+"""A run whose heartbeat is older than this is dead, and others may take up what it had claimed."""
+
+
+@dataclass
+class Run:
+    """What the verbs share. The truth is in the ledger; nothing here has to survive the process."""
+
+    id: str
+    card: Card
+    ledger: Ledger
+    stage: Stage
+    budget: Budget
+    started_at: datetime = field(default_factory=utcnow)
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of this run, for its summary, once each."""
+
+    def note(self, text: str) -> None:
+        """Add to the notes, unless it stands there already."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    @cached_property
+    def model(self) -> Model:
+        """The card's model, or the embedded one when nobody has saved its credential."""
+        block = connections.load_if_present(self.card.model)
+        if block is not None:
+            model: Model = block
+            return model
+        from blocks.embedded import EmbeddedModel
+
+        return EmbeddedModel()
+
+    def look_at_stage(self) -> Stage:
+        """The stage as it is now: the emergency stop holds from the next batch on, not from the next run."""
+        stage, why = effective_stage(self.card)
+        if stage is not self.stage:
+            self.note(f"went from {self.stage} to {stage} in the middle of the run: {why}")
+            self.stage = stage
+        return stage
+
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """The kinds of action whose optional credential nobody has saved."""
+        return frozenset(
+            line.kind
+            for line in self.card.writes
+            if line.optional and connections.load_if_present(line.credential) is None
+        )
+
+    def connection(self, vendor: str) -> Any:
+        """The block of type `vendor` that the card names.
+
+        Raises:
+            MissingCredential: the card names none, or nobody has saved it.
+        """
+        name = self.card.credential_for(vendor)
+        if name is None:
+            raise connections.MissingCredential(f"the card of {self.card.workflow} names no {vendor} credential")
+        return connections.load(f"{vendor}/{name}")
+
+
+@contextmanager
+def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
+    """Open a run of the card's workflow: stage, budget and heartbeat; claims are released at the end.
+
+    Raises:
+        LedgerError: the ledger cannot be opened.
+    """
+    store = store or Ledger.open()
+    stage, reason = effective_stage(card)
+    budget = Budget(card.usd_per_run, card.usd_per_month, month_spend(store, card.workflow))
+    with alive(store, card.workflow, stage) as run_id:
+        run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=budget)
+        if stage is not card.stage:
+            run.note(f"runs {stage} instead of {card.stage}: {reason}")
+        yield run
+
+
+@contextmanager
+def alive(store: Ledger, workflow: str, stage: str) -> Iterator[str]:
+    """A run row whose heartbeat beats until the end of the block; yields its id.
+
+    Claims of this workflow's dead runs are released first: whatever they held can be taken up again.
+    """
+    run_id, now = uuid.uuid4().hex, utcnow()
+    with store.write() as session:
+        _release_claims_of_the_dead(session, workflow)
+        session.add(
+            ledger.Run(
+                id=run_id,
+                workflow=workflow,
+                flow_run_id=str(flow_run.id) if flow_run.id else None,
+                stage=stage,
+                started_at=now,
+                heartbeat_at=now,
+            )
+        )
+    ended = threading.Event()
+    heart = threading.Thread(target=_beat, args=(store, run_id, ended), name="signoff-heartbeat", daemon=True)
+    heart.start()
+    try:
+        yield run_id
+    finally:
+        ended.set()
+        heart.join()
+        _end(store, run_id)
+
+
+def lowered_to(workflow: str) -> tuple[Stage, str]:
+    """The stage that the Prefect Variable `<workflow>_stage` holds, and in words.
+
+    Without the variable it is shadow: a new workflow watches until somebody has said more. So is an unreadable value:
+    a kill switch that is mistyped must still kill.
+    """
+    name = stage_variable(workflow)
+    with get_client(sync_client=True) as client:
+        variable = client.read_variable_by_name(name)
+    if variable is None:
+        return Stage.SHADOW, f"nobody has set the variable {name} yet"
+    try:
+        return Stage(str(variable.value).strip().lower()), f"lowered by the variable {name}"
+    except ValueError:
+        return Stage.SHADOW, f"the variable {name} holds {variable.value!r}, which is no stage"
+
+
+def effective_stage(card: Card) -> tuple[Stage, str]:
+    """The card's stage, or the lower one that its Prefect Variable asks for, and why."""
+    lowered, why = lowered_to(card.workflow)
+    if lowered.rank < card.stage.rank:
+        return lowered, why
+    return card.stage, "the card's stage"
+
+
+def stage_variable(workflow: str) -> str:
+    """The name of the Prefect Variable that can lower a workflow's stage."""
+    return f"{workflow.replace('-', '_')}_stage"
+
+
+def month_spend(store: Ledger, workflow: str) -> Decimal:
+    """US dollars spent on models by this workflow since the first of the month, UTC."""
+    start = utcnow().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    calls = ledger.ModelCall
+    with store.read() as session:
+        total = session.scalar(
+            sa.select(sa.func.sum(calls.cost)).where(calls.workflow == workflow, calls.created_at >= start)
+        )
+    return total or Decimal(0)
+
+
+def dead_runs(workflow: str) -> sa.Select[tuple[str]]:
+    """The ids of this workflow's runs that have ended, or whose heartbeat has stopped."""
+    runs = ledger.Run
+    stopped = runs.heartbeat_at < utcnow() - timedelta(seconds=ALIVE_SECONDS)
+    return sa.select(runs.id).where(runs.workflow == workflow, sa.or_(runs.ended_at.is_not(None), stopped))
+
+
+def batches(ids: Sequence[int], size: int) -> Iterator[list[int]]:
+    """`ids` in order, `size` at a time."""
+    for start in range(0, len(ids), size):
+        yield list(ids[start : start + size])
+
+
+def _release_claims_of_the_dead(session: Session, workflow: str) -> None:
+    dead = dead_runs(workflow)
+    records, actions = ledger.Record, ledger.Action
+    session.execute(sa.update(records).where(records.run_id.in_(dead)).values(run_id=None))
+    session.execute(
+        sa.update(actions)
+        .where(actions.run_id.in_(dead), actions.state == "acting")
+        .values(run_id=None, state="unknown", reason="the run that was doing it died")
+    )
+
+
+def _beat(store: Ledger, run_id: str, ended: threading.Event) -> None:
+    runs = ledger.Run
+    while not ended.wait(HEARTBEAT_SECONDS):
+        try:
+            with store.write() as session:
+                session.execute(sa.update(runs).where(runs.id == run_id).values(heartbeat_at=utcnow()))
+        except sa.exc.DBAPIError as error:
+            # One missed beat is no death; a ledger that stays away ends the run by the verbs' own errors.
+            logging.getLogger(__name__).warning("the heartbeat of run %s could not be written: %s", run_id, error.orig)
+
+
+def _end(store: Ledger, run_id: str) -> None:
+    runs, records = ledger.Run, ledger.Record
+    with store.write() as session:
+        session.execute(sa.update(runs).where(runs.id == run_id).values(ended_at=utcnow()))
+        session.execute(sa.update(records).where(records.run_id == run_id).values(run_id=None))

@@ -1,0 +1,122 @@
+"""Validate: a model's text becomes a checked answer, or is asked for again, or is set aside. Never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ValidationError
+
+import prompts
+from blocks.ledger import ModelCall, Record
+from blocks.models import Request
+from blocks.vendor import VendorError
+from tasks import records
+from tasks.prompt import LOST, TooLong, Variables, call_row, fit, within_budget
+from tasks.run import Run
+from tasks.verb import concurrently, raise_if_worth_retrying, verb
+
+ASK_AGAIN = 2
+"""How often a bad answer is asked for again, with the complaint, before the record is set aside."""
+
+STOPPED = {
+    "refusal": "the model refused to answer",
+    "max_tokens": "the answer was cut off at the prompt's max_tokens",
+    "model_context_window_exceeded": "the input did not fit the model's context",
+}
+FINAL = frozenset({"refusal", "model_context_window_exceeded"})
+"""Stop reasons that asking the same again cannot change."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one reply: the answer, or what was wrong with it. One of them is set."""
+
+    text: str
+    stop_reason: str
+    answer: BaseModel | None = None
+    complaint: str = ""
+
+
+@verb("validate")
+def answers(run: Run, ids: Sequence[int], variables: Variables) -> None:
+    """Check the model's answer to every record of the batch, and ask again where it is not what was asked for.
+
+    Raises:
+        VendorError: the model could not be reached to ask again.
+    """
+    batch = records.in_state(run.ledger, ids, records.PROMPTED)
+    kind = prompts.load(run.card.prompt).answer
+    verdicts = {r.id: [judge(kind, *reply) for reply in replies] for r, replies in _replies(run, batch)}
+    good = [r for r in batch if verdicts[r.id][-1].answer]
+    with run.ledger.write() as session:
+        records.move(session, (_validated(r, verdicts[r.id][-1]) for r in good))
+    bad = [r for r in batch if not verdicts[r.id][-1].answer]
+    outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables), bad)
+    errors = [outcome for _, outcome in outcomes if isinstance(outcome, VendorError)]
+    raise_if_worth_retrying(errors, succeeded=len(batch) - len(errors))
+
+
+def judge(kind: type[BaseModel], text: str, stop_reason: str = "end_turn") -> Verdict:
+    """Read a model's text as an answer; what is wrong with it is said for the model and for a person."""
+    if stop_reason in STOPPED:
+        return Verdict(text, stop_reason, complaint=STOPPED[stop_reason])
+    try:
+        return Verdict(text, stop_reason, answer=kind.model_validate_json(text))
+    except ValidationError as error:
+        return Verdict(text, stop_reason, complaint=_complaint(error))
+
+
+def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Variables) -> None:
+    prompt = prompts.load(run.card.prompt)
+    while not (last := verdicts[-1]).answer:
+        if last.stop_reason in FINAL or len(verdicts) > ASK_AGAIN:
+            reason = f"no usable answer after {len(verdicts)} attempts: {last.complaint}"
+            return _store(run, records.quarantine(record.id, reason))
+        corrections = tuple((verdict.text, verdict.complaint) for verdict in verdicts)
+        try:
+            request = fit(Request(prompt, dict(variables(record)), corrections), run.model.input_limit())
+        except TooLong as error:  # the model has become a smaller one since the first answer
+            return _store(run, records.quarantine(record.id, str(error)))
+        reply = within_budget(run, record.id, request)
+        if reply is None:
+            return None
+        version = prompt.version(run.model.model_id)
+        with run.ledger.write() as session:
+            session.add(call_row(run, record.id, version, reply, attempt=len(verdicts) + 1))
+        verdicts.append(judge(prompt.answer, reply.text, reply.stop_reason))
+    return _store(run, _validated(record, last))
+
+
+def _replies(run: Run, batch: Sequence[Record]) -> Iterator[tuple[Record, list[tuple[str, str]]]]:
+    """Each record with the text and stop reason of every reply it got in this attempt at it, oldest first."""
+    calls: dict[int, list[ModelCall]] = {record.id: [] for record in batch}
+    with run.ledger.read() as session:
+        for call in session.scalars(
+            sa.select(ModelCall)
+            .where(ModelCall.record_id.in_(calls), ModelCall.stop_reason != LOST)
+            .order_by(ModelCall.id)
+        ):
+            # A first call begins anew: what was asked before a replay does not count against this attempt.
+            calls[call.record_id] = [call] if call.attempt == 1 else [*calls[call.record_id], call]
+    for record in batch:
+        yield record, [(call.reply, call.stop_reason) for call in calls[record.id]]
+
+
+def _validated(record: Record, verdict: Verdict) -> dict[str, Any]:
+    answer = verdict.answer and verdict.answer.model_dump(mode="json")
+    return {"id": record.id, "state": records.VALIDATED, "answer": answer, "reason": None}
+
+
+def _store(run: Run, change: dict[str, Any]) -> None:
+    with run.ledger.write() as session:
+        records.move(session, [change])
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f"the answer is not JSON: {first['ctx']['error']}"
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])

@@ -1,0 +1,118 @@
+"""What makes a function a verb: a Prefect task over a batch of records, retried as `VendorError` says."""
+
+import contextvars
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, ParamSpec, TypeVar
+
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import task_run
+from prefect.tasks import Task
+
+from blocks.vendor import VendorError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+BACKOFF_SECONDS = (2.0, 10.0, 30.0)
+LONGEST_WAIT_SECONDS = 300.0
+"""A vendor that asks for a longer wait than this is left to the next run."""
+
+WORKERS = 8
+"""Calls in flight at once within a batch: under every vendor's own limit, and enough to hide their latency."""
+
+
+def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function a Prefect task that is retried when its `VendorError` says that this can help.
+
+    Nothing is cached: the ledger knows which records of a batch are done, and a retry takes up the others.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        base: Task[P, R] = Task(
+            function,
+            name=name,
+            retries=len(BACKOFF_SECONDS),
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            # A copy for each call: `_wait_as_asked` writes the vendor's wait into the task that it is given.
+            once = base.with_options(retry_condition_fn=_wait_as_asked)
+            return once(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _wait_as_asked(this: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    error = state.data
+    if not isinstance(error, VendorError) or error.permanent:
+        return False
+    backoff = BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1]
+    wait = max(backoff, error.retry_after or 0.0)
+    this.retry_delay_seconds = [wait]
+    return wait <= LONGEST_WAIT_SECONDS
+
+
+def last_attempt() -> bool:
+    """Whether this task run has no retry left (also outside a task run, where nothing retries)."""
+    count = task_run.run_count
+    return not count or int(count) > len(BACKOFF_SECONDS)
+
+
+def concurrently(
+    function: Callable[[T], R], items: Sequence[T], workers: int = WORKERS
+) -> Iterator[tuple[T, R | VendorError]]:
+    """Call `function` on each item, several at once; yield each item with its result, or the `VendorError` it raised.
+
+    Any other exception is a bug: it is raised as soon as it is seen, and the items not yet begun are not begun.
+    """
+    for group in as_they_come(function, items, workers):
+        yield from group
+
+
+def as_they_come(
+    function: Callable[[T], R], items: Sequence[T], workers: int = WORKERS
+) -> Iterator[list[tuple[T, R | VendorError]]]:
+    """The same, but all that is ready at a time comes together, so that it can be written in one transaction."""
+    with ThreadPoolExecutor(max_workers=max(1, min(workers, len(items)))) as pool:
+        pending = {pool.submit(contextvars.copy_context().run, function, item): item for item in items}
+        try:
+            while pending:
+                ready, _ = wait(pending, return_when=FIRST_COMPLETED)
+                yield [(pending.pop(future), _result(future)) for future in ready]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(future: Future[Any]) -> Any:
+    error = future.exception()
+    return error if isinstance(error, VendorError) else future.result()
+
+
+ACCOUNT = frozenset({401, 402, 403})
+"""The refusals that are about the account: every other call would meet them too."""
+
+
+def raise_if_worth_retrying(errors: Sequence[VendorError], succeeded: int) -> None:
+    """After a batch: raise what Prefect should retry, or what stops the run; else the failed records wait their turn.
+
+    A permanent error that is about the account (401, 402, 403) would fail every other record too, so it is raised at
+    once. On the last attempt a batch with some successes goes on without its failures: one bad record never fails its
+    batch.
+    """
+    if not errors:
+        return
+    account = next((e for e in errors if e.permanent and e.status in ACCOUNT), None)
+    if account:
+        raise account
+    retryable = [e for e in errors if not e.permanent]
+    if retryable and not (last_attempt() and succeeded):
+        raise max(retryable, key=lambda e: e.retry_after or 0.0)

@@ -1,0 +1,195 @@
+"""What every test may use: a sandbox process, a ledger of its own, a real Prefect server."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from blocks import connections
+from blocks.ledger import Ledger, Record
+from blocks.mail import Email
+from sandbox import credentials
+from sandbox.client import Sandbox, running
+
+MAILBOX = "hello@company.example"
+
+# Read by Prefect when it is first imported, which the tests do inside themselves.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[Sandbox]:
+    """Start `python -m sandbox --empty` once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("no_proxy", "127.0.0.1")
+        with running(empty=True) as sandbox:
+            yield sandbox
+
+
+@pytest.fixture
+def sandbox(sandbox_process: Sandbox) -> Sandbox:
+    """The sandbox as it was on its first moment."""
+    sandbox_process.reset()
+    return sandbox_process
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty ledger: to copy it is ten times as fast as to migrate a new one."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    Ledger.open(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, empty_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """An empty ledger in a file, which is also the default one while the test runs."""
+    url = f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
+    monkeypatch.setenv("SIGNOFF_LEDGER_URL", url)
+    return Ledger.open(url)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A real Prefect server with an empty database, for all tests of this process."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=60):
+        yield
+
+
+@pytest.fixture(scope="session")
+def saved_accounts(prefect_server: None, sandbox_process: Sandbox) -> None:  # noqa: ARG001
+    """The pretend company's Gmail, HubSpot and Slack, saved as blocks once: that takes a dozen requests."""
+    from blocks.slack import Slack
+    from deployments.pretend import connect
+
+    connect(sandbox_process.url, MAILBOX)
+    # The empty sandbox has one channel only.
+    slack: Slack = connections.load("slack/team")
+    connections.save("slack/team", slack.model_copy(update={"channel": "C0000000001"}))
+    # From here on the blocks and their clients are shared, as in a real process.
+    connections.load.cache_clear()
+
+
+@pytest.fixture
+def accounts(saved_accounts: None, sandbox: Sandbox) -> Iterator[Callable[[], None]]:  # noqa: ARG001
+    """The pretend company's Gmail, HubSpot and Slack, saved as blocks. Call it to save its Claude as well."""
+    from blocks.anthropic import Claude
+
+    key = SecretStr(credentials.ANTHROPIC_API_KEY)
+    claude = Claude(api_key=key, address=f"{sandbox.url}/anthropic", timeout_seconds=10)
+    saved = False
+
+    def with_claude() -> None:
+        nonlocal saved
+        connections.save("claude/triage", claude)
+        saved = True
+
+    yield with_claude
+    if saved:  # the server lives on: the next test must not find the key that this one saved
+        with suppress(ValueError):
+            Claude.delete("triage")
+
+
+@pytest.fixture
+def deployment(prefect_server: None) -> Iterator[UUID]:  # noqa: ARG001
+    """The deployment that approved actions run in, on the server as `prefect deploy --all` would put it; no worker."""
+    from prefect.client.orchestration import get_client
+
+    from flows.perform_action import perform_action
+
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow(perform_action)
+        made = client.create_deployment(
+            flow_id=flow_id, name="perform-action", entrypoint="flows/perform_action.py:perform_action"
+        )
+        yield made
+        # With its runs: the next test may ask for the same action, and would be given this one's run.
+        client.delete_flow(flow_id)
+
+
+@pytest.fixture
+def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect retries as often as ever, and waits hardly at all."""
+    from tasks import verb
+
+    monkeypatch.setattr(verb, "BACKOFF_SECONDS", (0.01, 0.02, 0.03))
+
+
+@pytest.fixture
+def triaged() -> Callable[..., dict[str, Any]]:
+    """Makes what a model answers to the triage prompt."""
+
+    def make(intent: str = "demo_request", **changes: Any) -> dict[str, Any]:
+        answer = {
+            "intent": intent,
+            "urgency": "normal",
+            "summary": "Ann Berg of Northwind wants a demo.",
+            "reply": "Hello Ann,\n\nthank you for asking.\n\nDockwell",
+            "confidence": 0.95,
+        }
+        return answer | changes
+
+    return make
+
+
+@pytest.fixture
+def email() -> Callable[..., Email]:
+    """Makes e-mails as they come out of the parser."""
+
+    def make(**changes: Any) -> Email:
+        fields: dict[str, Any] = {
+            "message_id": "m1",
+            "thread_id": "t1",
+            "rfc822_message_id": "<m1@northwind.example>",
+            "references": (),
+            "sender": "ann@northwind.example",
+            "sender_name": "Ann Berg",
+            "reply_to": "",
+            "to": (MAILBOX,),
+            "cc": (),
+            "subject": "A demo",
+            "sent_at": datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
+            "text": "Could we see a demo?",
+            "quoted": "",
+            "signature": "",
+            "attachments": (),
+            "machine": "",
+            "defects": (),
+        }
+        return Email(**fields | changes)
+
+    return make
+
+
+@pytest.fixture
+def add_record(ledger: Ledger, email: Callable[..., Email]) -> Callable[..., int]:
+    """Puts one e-mail of the lead triage into the ledger, in any state, and returns its number."""
+
+    def add(state: str = "fetched", answer: dict[str, Any] | None = None, **changes: Any) -> int:
+        mail = email(**changes)
+        with ledger.write() as session:
+            record = Record(
+                workflow="lead-triage",
+                source=f"gmail:{MAILBOX}",
+                external_id=mail.message_id,
+                title=mail.subject,
+                payload=mail.model_dump(mode="json"),
+                state=state,
+                answer=answer,
+            )
+            session.add(record)
+            session.flush()
+            return record.id
+
+    return add

@@ -1,0 +1,58 @@
+"""A whole machine: the Prefect server, a worker, the deployments and the pretend company, each a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.machine import HOST
+from deployments.stack import Stack
+from sandbox.client import Sandbox
+from tests.deployments.machinery import TRIAGE_SECONDS, Machine, unused_port
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that share one stack go to one process, when there are several."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """The whole stack in a folder of its own, on free ports, with the schedule off: runs start when a test says so."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from deployments.pretend import connect
+    from sandbox.company import load
+
+    with pytest.MonkeyPatch.context() as patch, Stack(tmp_path_factory.mktemp("stack"), unused_port()) as stack:
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, f"{HOST},localhost")
+        url = stack.start_sandbox()
+        stack.start_server()
+        with temporary_settings({PREFECT_API_URL: f"{stack.url}/api"}):
+            stack.deploy()
+            connect(url, load().mailbox)
+        with Sandbox(url) as sandbox:
+            made = Machine(stack, sandbox)
+            triage = made.ask("GET", "/deployments/name/lead-triage/lead-triage")
+            for schedule in triage["schedules"]:
+                made.ask("PATCH", f"/deployments/{triage['id']}/schedules/{schedule['id']}", active=False)
+            stack.start_worker()
+            yield made
+            made.api.close()
+
+
+@pytest.fixture(scope="session")
+def triaged(machine: Machine) -> Machine:
+    """The stack after a first triage of the pretend company's inbox, started as a user would."""
+    done = machine.prefect(
+        "deployment", "run", "lead-triage/lead-triage", "--watch", "--watch-timeout", str(TRIAGE_SECONDS)
+    )
+    assert done.code == 0, done.out + done.err
+    return machine

@@ -1,0 +1,252 @@
+"""The command line where nothing runs: help, empty and unusable ledgers, taken ports, the check of a checkout."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from blocks.ledger import Action, Ledger, Record
+from deployments.machine import HOST
+from deployments.running import ROOT
+from tests.deployments.machinery import Finished, Machine, clean_environment, run, unused_port
+
+COMMANDS: list[list[str]] = [
+    [], ["demo"], ["up"], ["sandbox"], ["check"], ["approvals"], ["approvals", "list"], ["approvals", "show"],
+    ["approvals", "approve"], ["approvals", "reject"], ["ledger"], ["ledger", "show"],
+]  # fmt: skip
+HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A ledger and a Prefect of this test's own; no server answers."""
+    return clean_environment(
+        PREFECT_HOME=str(tmp_path / "prefect"),
+        PREFECT_API_URL=f"http://{HOST}:{unused_port()}/api",
+        SIGNOFF_LEDGER_URL=f"sqlite:///{tmp_path / 'ledger.db'}",
+    )
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that something else listens on."""
+    with socket.create_server((HOST, 0)) as server:
+        yield server.getsockname()[1]
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+    def test_fits_80_columns_and_says_something_of_everything(self, command: list[str]) -> None:
+        done = run(["signoff", *command, "--help"], clean_environment())
+        assert done.code == 0
+        lines = done.out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert f"Usage: {' '.join(['signoff', *command])}" in done.out
+        assert len([line for line in lines if line.strip()]) > 3
+
+    def test_imports_nothing_heavy(self) -> None:
+        code = (
+            "import sys; from deployments.cli import app; app(['--help'], result_action='return_value');"
+            f"sys.stderr.write(repr([m for m in {HEAVY!r} if m in sys.modules]))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stderr == "[]"
+
+    def test_unknown_commands_and_options_are_refused(self) -> None:
+        for arguments in (["approv"], ["ledger", "show", "--jsn"], ["approvals", "approve", "four"]):
+            done = run(["signoff", *arguments], clean_environment())
+            assert done.code == 2, arguments
+            assert "Traceback" not in done.err + done.out
+            assert arguments[-1] in done.err + done.out
+
+
+class TestLedgerWithoutServer:
+    def test_empty_ledger_says_so(self, environment: dict[str, str]) -> None:
+        shown = run(["signoff", "ledger", "show"], environment)
+        assert (shown.code, shown.out.strip(), shown.err) == (0, "Nothing has come in yet.", "")
+        aside = run(["signoff", "ledger", "show", "--quarantined"], environment)
+        assert (aside.code, aside.out.strip()) == (0, "Nothing was set aside.")
+        assert run(["signoff", "ledger", "show", "--json"], environment).json == []
+
+    def test_a_record_that_is_not_there(self, environment: dict[str, str]) -> None:
+        assert "no record 999" in run(["signoff", "ledger", "show", "999"], environment).refused()
+
+    def test_nothing_waits(self, environment: dict[str, str]) -> None:
+        listed = run(["signoff", "approvals", "list"], environment)
+        assert (listed.code, listed.out.strip()) == (0, "Nothing waits for a decision.")
+        assert run(["signoff", "approvals", "list", "--json"], environment).json == []
+
+    @pytest.mark.parametrize(
+        "url",
+        ["not a url", "sqlite:////proc/nowhere/ledger.db", "sqlite:////", "nosuchdb://host/x", "mysql://a:secret@b/c"],
+    )
+    def test_unusable_address_is_one_clear_line(self, environment: dict[str, str], url: str) -> None:
+        message = run(["signoff", "ledger", "show"], environment | {"SIGNOFF_LEDGER_URL": url}).refused()
+        assert "secret" not in message
+        assert "ledger" in message.lower()
+
+    def test_a_file_that_is_no_database(self, environment: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "ledger.db").write_text("shopping list\n" * 100)
+        assert "ledger.db" in run(["signoff", "ledger", "show"], environment).refused()
+
+    def test_what_waits_is_listed_and_deciding_says_that_no_server_answers(self, environment: dict[str, str]) -> None:
+        number = a_waiting_action(Ledger.open(environment["SIGNOFF_LEDGER_URL"]))
+        listed = run(["signoff", "approvals", "list"], environment)
+        assert listed.code == 0, listed.err
+        assert "Send reply to jo@example.com" in listed.out
+        assert run(["signoff", "approvals", "show", str(number)], environment).code == 0
+        assert (
+            "no Prefect server answers" in run(["signoff", "approvals", "approve", str(number)], environment).refused()
+        )
+
+    def test_text_from_outside_cannot_steer_the_terminal(self, environment: dict[str, str]) -> None:
+        a_waiting_action(Ledger.open(environment["SIGNOFF_LEDGER_URL"]), said="\x1b[2J\x1b]0;own\x07[red]free[/red]")
+        for command in (["ledger", "show"], ["approvals", "list"], ["approvals", "show", "1"]):
+            out = run(["signoff", *command], environment).out
+            assert "\x1b" not in out
+            assert "\x07" not in out
+        assert "[red]free[/red]" in run(["signoff", "ledger", "show"], environment).out
+
+
+def a_waiting_action(ledger: Ledger, said: str = "Hello") -> int:
+    """A record with a reply that waits, as the gate would leave it; returns the action's number."""
+    reply = {
+        "message_id": "m", "thread_id": "t", "to": "jo@example.com", "subject": said, "body": said,
+        "in_reply_to": "<m@example.com>", "references": [],
+    }  # fmt: skip
+    with ledger.write() as session:
+        record = Record(
+            workflow="lead-triage", source="gmail:x", external_id="m", title=said, state="done",
+            payload={"sender": "jo@example.com", "subject": said},
+        )  # fmt: skip
+        session.add(record)
+        session.flush()
+        action = Action(
+            key="k", workflow="lead-triage", record_id=record.id, kind="gmail.send_reply", impact="high",
+            title="Send reply to jo@example.com", payload=reply, digest="d", credential="gmail/inbox",
+            explanation="Why", stage="gated", state="waiting", flow_run_id="0b1e2d8e-7a4b-4f1c-9a53-0b1d5c2f9d11",
+        )  # fmt: skip
+        session.add(action)
+        session.flush()
+        return action.id
+
+
+class TestPorts:
+    @pytest.mark.parametrize("command", ["demo", "up"])
+    def test_a_taken_port_is_named(self, command: str, taken_port: int, checkout: Path) -> None:
+        message = signoff_in(checkout, command, "--port", str(taken_port)).refused()
+        assert str(taken_port) in message
+        assert "--port" in message
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the repository, to break."""
+    return copied_to(tmp_path / "checkout")
+
+
+def copied_to(folder: Path) -> Path:
+    """Copy what the commands need."""
+    folder.mkdir()
+    for name in ("flows", "tasks", "blocks", "prompts", "deployments", "sandbox"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("prefect.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def signoff_in(checkout: Path, *arguments: str) -> Finished:
+    """Run `signoff ...` of that checkout."""
+    code = "from deployments.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=checkout,
+        env=clean_environment(PYTHONPATH=str(checkout), PREFECT_HOME=str(checkout / "prefect")),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+class TestCheck:
+    def test_passes_on_this_repository(self, triaged: Machine) -> None:
+        done = triaged.signoff("check")
+        assert done.code == 0, done.out + done.err
+        assert "lead-triage" in done.out
+        assert max(map(len, done.out.splitlines())) <= 80
+
+    def test_passes_offline_on_a_copy(self, checkout: Path) -> None:
+        done = signoff_in(checkout, "check", "--offline")
+        assert done.code == 0, done.out + done.err
+
+    def test_without_a_server_it_says_so(self, environment: dict[str, str]) -> None:
+        assert "no Prefect server answers" in run(["signoff", "check"], environment).refused()
+
+    def test_names_the_account_that_is_not_connected(self, machine: Machine) -> None:
+        found = machine.ask("POST", "/block_documents/filter", include_secrets=True)
+        (crm,) = (block for block in found if block["name"] == "crm")
+        machine.ask("DELETE", f"/block_documents/{crm['id']}")
+        try:
+            done = machine.signoff("check")
+        finally:
+            kept = {key: crm[key] for key in ("name", "data", "block_schema_id", "block_type_id")}
+            machine.ask("POST", "/block_documents/", **kept)
+        assert done.code == 1
+        assert "flows/lead_triage.py: no credential hubspot/crm" in done.err
+        assert machine.signoff("check").code == 0
+
+    @pytest.mark.parametrize(
+        ("line", "instead", "named"),
+        [
+            ('owner="tom@dockwell.example"', 'owner=""', "owner"),
+            ('usd_per_run=Decimal("0.50")', 'usd_per_run=Decimal("0")', "usd_per_run"),
+            ("on_garbage=", "on_rubbish=", "on_garbage"),
+            ('prompt="lead_triage"', 'prompt="lead_sorting"', "lead_sorting"),
+            ('workflow="lead-triage"', 'workflow="triage"', "triage"),
+        ],
+    )
+    def test_a_bad_card_is_named(self, checkout: Path, line: str, instead: str, named: str) -> None:
+        file = checkout / "flows" / "lead_triage.py"
+        text = file.read_text()
+        assert line in text
+        file.write_text(text.replace(line, instead))
+        done = signoff_in(checkout, "check", "--offline")
+        assert done.code == 1
+        assert named in done.err
+        assert "lead_triage.py" in done.err
+        assert "Traceback" not in done.err
+
+    def test_a_missing_deployment_is_named(self, checkout: Path) -> None:
+        file = checkout / "prefect.yaml"
+        file.write_text(file.read_text().replace("- name: perform-action", "- name: act"))
+        done = signoff_in(checkout, "check", "--offline")
+        assert done.code == 1
+        assert "no deployment called perform-action" in done.err
+
+    def test_a_flow_that_would_hide_a_module_is_named(self, checkout: Path) -> None:
+        shutil.copy(checkout / "flows" / "lead_triage.py", checkout / "flows" / "anthropic.py")
+        done = signoff_in(checkout, "check", "--offline")
+        assert done.code == 1
+        assert "must not be called anthropic" in done.err
+
+    def test_a_flow_without_a_card_is_named(self, checkout: Path) -> None:
+        (checkout / "flows" / "bare_one.py").write_text('"""Nothing."""\n')
+        done = signoff_in(checkout, "check", "--offline")
+        assert done.code == 1
+        assert "bare_one.py: it has no CARD" in done.err
+
+    def test_a_flow_that_cannot_be_imported_is_named(self, checkout: Path) -> None:
+        (checkout / "flows" / "broken_one.py").write_text("import nowhere_to_be_found\n")
+        done = signoff_in(checkout, "check", "--offline")
+        assert done.code == 1
+        assert "broken_one" in done.err
+        assert "nowhere_to_be_found" in done.err

@@ -1,0 +1,416 @@
+"""Intake: each e-mail enters once, whatever is interrupted; what cannot be used is set aside with the reason."""
+
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from blocks.connections import MissingCredential
+from blocks.gmail import Gmail, RawMessage
+from blocks.hubspot import HubSpot
+from blocks.ledger import Cursor, Ledger, Record
+from blocks.vendor import VendorError
+from flows.lead_triage import CARD, CONTACT_PROPERTIES, expectations, sender_of
+from sandbox.client import Sandbox
+from tasks import fetch
+from tasks.checks import Suite
+from tasks.run import Run
+
+Begin = Callable[..., AbstractContextManager[Run]]
+MAILBOX = "hello@company.example"
+
+DIE_BEFORE_THE_COMMIT = """
+import os, signal
+from flows.lead_triage import CARD
+from tasks import fetch
+from tasks.run import begin
+with begin(CARD) as run:
+    fetch.inbox(run, query="in:inbox", limit=10, suite=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+class Interrupted(Exception):
+    """Stands for any crash."""
+
+
+@pytest.fixture
+def take(begin: Begin) -> Callable[..., tuple[list[int], list[str]]]:
+    """One run that only takes in mail; returns the claimed records and the run's notes."""
+
+    def run_once(limit: int = 100, suite: Suite = expectations, **changes: object) -> tuple[list[int], list[str]]:
+        with begin(**changes) as run:
+            return fetch.inbox(run, query="in:inbox", limit=limit, suite=suite), run.notes
+
+    return run_once
+
+
+@pytest.fixture
+def taken(ledger: Ledger) -> Callable[[], list[str]]:
+    """The titles of all records, as they came in."""
+
+    def read() -> list[str]:
+        with ledger.read() as session:
+            return list(session.scalars(sa.select(Record.title).order_by(Record.id)))
+
+    return read
+
+
+@pytest.fixture
+def before_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Does something between the listing of the messages and the reading of them."""
+    read_all = fetch._read_all
+
+    def do(something: Callable[[], object]) -> None:
+        def first(gmail: Gmail, ids: Sequence[str]) -> tuple[list[RawMessage], list[VendorError]]:
+            monkeypatch.setattr(fetch, "_read_all", read_all)
+            something()
+            return read_all(gmail, ids)
+
+        monkeypatch.setattr(fetch, "_read_all", first)
+
+    return do
+
+
+def write(sandbox: Sandbox, *subjects: str) -> None:
+    for subject in subjects:
+        sandbox.write(sender="ann@northwind.example", subject=subject, body="Could we see a demo?")
+
+
+def only(ledger: Ledger, title: str) -> Record:
+    with ledger.read() as session:
+        return session.scalars(sa.select(Record).where(Record.title == title)).one()
+
+
+def test_each_message_enters_once_across_runs(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one", "two")
+    first, _ = take()
+    write(sandbox, "three")
+    second, _ = take()
+    take()
+    assert taken() == ["one", "two", "three"]
+    assert (first, second) == ([1, 2], [1, 2, 3])  # what nobody finished is claimed again
+
+
+def test_two_runs_that_read_the_same_inbox_at_once_take_each_message_once(
+    sandbox: Sandbox,
+    take: Callable[..., Any],
+    taken: Callable[[], list[str]],
+    before_reading: Callable[[Callable[[], object]], None],
+) -> None:
+    write(sandbox, "one", "two")
+    before_reading(take)
+    take()
+    assert taken() == ["one", "two"]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_crash_before_the_commit_neither_loses_nor_repeats(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one", "two")
+
+    def crash() -> Any:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        take(suite=crash)
+    assert taken() == []
+    take()
+    take()
+    assert taken() == ["one", "two"]
+
+
+def test_a_crash_inside_the_transaction_stores_neither_records_nor_cursor(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    take: Callable[..., Any],
+    taken: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take()
+    with ledger.read() as session:
+        before = session.scalars(sa.select(Cursor.value)).one()
+    write(sandbox, "one")
+    insert = fetch._insert_new
+
+    def insert_and_crash(*arguments: Any) -> None:
+        insert(*arguments)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "_insert_new", insert_and_crash)
+        with pytest.raises(Interrupted):
+            take()
+    assert taken() == []
+    with ledger.read() as session:
+        assert session.scalars(sa.select(Cursor.value)).one() == before
+    take()
+    assert taken() == ["one"]
+
+
+@pytest.mark.usefixtures("accounts", "ledger")
+def test_a_process_killed_before_the_commit_neither_loses_nor_repeats(
+    sandbox: Sandbox,
+    elsewhere: Callable[[str], "subprocess.CompletedProcess[str]"],
+    take: Callable[..., Any],
+    taken: Callable[[], list[str]],
+) -> None:
+    write(sandbox, "one", "two")
+    died = elsewhere(DIE_BEFORE_THE_COMMIT)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert sandbox.requests("google"), "it died before it had read anything"
+    assert taken() == []
+    take()
+    take()
+    assert taken() == ["one", "two"]
+
+
+def test_an_expired_history_is_said_and_the_inbox_read_in_full_without_doubles(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one", "two")
+    take()
+    sandbox.forget_gmail_history()
+    write(sandbox, "three")
+    _, notes = take()
+    assert taken() == ["one", "two", "three"]
+    assert any("history had expired" in note for note in notes)
+    write(sandbox, "four")
+    _, notes = take()
+    assert taken() == ["one", "two", "three", "four"]
+    assert notes == []
+
+
+@pytest.mark.parametrize("synced_before", [False, True])
+def test_a_limit_leaves_the_rest_to_the_next_runs_and_loses_nothing(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]], synced_before: bool
+) -> None:
+    if synced_before:
+        take()
+    subjects = ["one", "two", "three", "four", "five"]
+    write(sandbox, *subjects)
+    ids, notes = take(limit=2)
+    assert taken() == subjects[:2]
+    assert len(ids) == 2
+    assert notes == ["3 more e-mails wait in the inbox (limit 2 a run)"]
+    take(limit=2)
+    _, notes = take(limit=2)
+    assert taken() == subjects
+    assert notes == []
+
+
+def test_a_limit_counts_what_earlier_runs_left_unfinished(
+    sandbox: Sandbox, add_record: Callable[..., int], take: Callable[..., Any]
+) -> None:
+    left = [add_record("prompted", message_id=f"old{n}") for n in range(2)]
+    write(sandbox, "one", "two")
+    ids, _ = take(limit=3)
+    assert ids[:2] == left
+    assert len(ids) == 3
+
+
+def test_finished_records_are_not_claimed(add_record: Callable[..., int], begin: Begin) -> None:
+    for number, state in enumerate(("done", "skipped", "quarantined")):
+        add_record(state, message_id=f"m{number}")
+    wanted = [add_record(state, message_id=state) for state in ("fetched", "prompted", "validated", "gated")]
+    with begin() as run:
+        assert fetch.claim(run, 10) == wanted
+
+
+def test_what_cannot_be_used_is_set_aside_with_the_reason_and_the_rest_goes_on(
+    sandbox: Sandbox, ledger: Ledger, take: Callable[..., Any]
+) -> None:
+    write(sandbox, "good")
+    sandbox.deliver(b"\r\n\r\n")
+    sandbox.deliver(b"From: nobody in particular\r\nSubject: no sender\r\n\r\nHello there")
+    sandbox.deliver(b"From: quiet@x.example\r\nSubject: \r\n\r\n\r\n")
+    ids, _ = take()
+    assert ids == [only(ledger, "good").id]
+    expected = {
+        "(unreadable)": "malformed: neither sender, subject nor text can be read",
+        "no sender": "it has no sender that could be answered",
+        "(no subject)": "it says nothing: no subject and no text",
+    }
+    for title, reason in expected.items():
+        record = only(ledger, title)
+        assert record.state == "quarantined"
+        assert record.reason is not None
+        assert reason in record.reason
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_e_mail_with_only_a_subject_or_only_a_text_is_taken(sandbox: Sandbox, take: Callable[..., Any]) -> None:
+    sandbox.write(sender="a@x.example", subject="Call me about a demo", body="")
+    sandbox.write(sender="a@x.example", subject="", body="Call me about a demo")
+    assert len(take()[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (
+            b"From: ann@x.example\r\nSubject: Away\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.",
+            "auto-reply: not written by a person to us",
+        ),
+        (
+            b"From: mailer-daemon@x.example\r\nReturn-Path: <>\r\nSubject: Undelivered\r\n\r\nNo such user.",
+            "bounce: not written by a person to us",
+        ),
+        (
+            b"From: news@x.example\r\nSubject: Weekly\r\nList-Unsubscribe: <https://x.example/u>\r\n\r\nNews!",
+            "newsletter: not written by a person to us",
+        ),
+        (b"From: Hello@Company.example\r\nSubject: Note to self\r\n\r\nHi me", "our own mail"),
+    ],
+    ids=["auto-reply", "bounce", "newsletter", "our own"],
+)
+def test_what_no_person_wrote_to_us_is_skipped(
+    sandbox: Sandbox, ledger: Ledger, take: Callable[..., Any], raw: bytes, why: str
+) -> None:
+    sandbox.deliver(raw)
+    assert take()[0] == []
+    with ledger.read() as session:
+        record = session.scalars(sa.select(Record)).one()
+    assert (record.state, record.reason) == ("skipped", why)
+
+
+def test_a_message_deleted_between_list_and_read_is_left_out(
+    sandbox: Sandbox,
+    gmail: Gmail,
+    take: Callable[..., Any],
+    taken: Callable[[], list[str]],
+    before_reading: Callable[[Callable[[], object]], None],
+) -> None:
+    write(sandbox, "stays")
+    gone = sandbox.write(sender="ann@x.example", subject="goes", body="Bye")
+    before_reading(gmail.get_client().users().messages().delete(userId="me", id=gone.id).execute)
+    take()
+    assert taken() == ["stays"]
+    write(sandbox, "later")
+    take()
+    assert taken() == ["stays", "later"]
+
+
+def test_a_message_that_somebody_took_out_of_the_inbox_is_left_alone(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    gmail: Gmail,
+    take: Callable[..., Any],
+    before_reading: Callable[[Callable[[], object]], None],
+) -> None:
+    moved = sandbox.write(sender="ann@x.example", subject="archived", body="Bye")
+    before_reading(lambda: gmail.modify_labels(moved.id, [], ["INBOX"]))
+    assert take()[0] == []
+    assert only(ledger, "archived").state == "skipped"
+
+
+@pytest.mark.usefixtures("fast_retries")
+@pytest.mark.parametrize("kind", ["rate_limited", "server_error", "bad_gateway", "reset"])
+def test_a_vendor_that_fails_for_a_moment_is_asked_again(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]], kind: Any
+) -> None:
+    write(sandbox, "one", "two", "three")
+    sandbox.fault(kind, "google", "/messages", times=2)
+    take()
+    assert sum(call["fault"] == kind for call in sandbox.requests("google")) == 2
+    assert sorted(taken()) == ["one", "three", "two"]
+    write(sandbox, "four")
+    take()
+    assert len(taken()) == 4
+
+
+@pytest.mark.usefixtures("fast_retries")
+def test_a_vendor_that_stays_down_is_given_up_after_three_retries_and_nothing_is_lost(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one")
+    sandbox.fault("server_error", "google", "/messages", times=None)
+    with pytest.raises(VendorError, match=r"gmail: .*500"):
+        take()
+    assert sum(call["fault"] == "server_error" for call in sandbox.requests("google")) == 4
+    sandbox.clear_faults()
+    take()
+    assert taken() == ["one"]
+
+
+@pytest.mark.usefixtures("fast_retries")
+def test_one_message_that_cannot_be_read_is_made_up_for_later_and_the_others_go_on(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one", "three")
+    bad = sandbox.write(sender="ann@northwind.example", subject="two", body="Hi")
+    sandbox.fault("server_error", "google", f"/messages/{bad.id}", times=None)
+    assert len(take()[0]) == 2
+    assert taken() == ["one", "three"]
+    sandbox.clear_faults()
+    take()
+    assert taken() == ["one", "three", "two"]
+
+
+def test_a_wait_that_is_too_long_is_left_to_the_next_run(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one")
+    sandbox.fault("rate_limited", "google", "/messages", retry_after=3600)
+    with pytest.raises(VendorError, match="429"):
+        take()
+    assert sum(call["fault"] == "rate_limited" for call in sandbox.requests("google")) == 1
+    take()
+    assert taken() == ["one"]
+
+
+@pytest.mark.usefixtures("fast_retries")
+def test_a_dead_connection_is_not_tried_again(sandbox: Sandbox, take: Callable[..., Any]) -> None:
+    sandbox.fault("invalid_grant", times=None)
+    sandbox.expire_google_tokens()
+    with pytest.raises(VendorError, match="gmail: ") as caught:
+        take()
+    assert caught.value.permanent
+    assert len([c for c in sandbox.requests("google") if c["path"].endswith("/token")]) == 1
+
+
+def test_a_missing_credential_is_named_with_the_way_out(take: Callable[..., Any]) -> None:
+    reads = tuple(line.model_copy(update={"credential": "gmail/nobody"}) for line in CARD.reads[:1])
+    with pytest.raises(MissingCredential, match=r"no credential gmail/nobody.*Create it under Blocks"):
+        take(reads=reads)
+
+
+def test_a_card_without_the_credential_is_told_so(take: Callable[..., Any]) -> None:
+    with pytest.raises(MissingCredential, match="the card of lead-triage names no gmail credential"):
+        take(reads=CARD.reads[1:], writes=CARD.writes[2:])
+
+
+def test_what_the_crm_knows_of_the_senders_is_kept_with_each_record_in_one_call(
+    sandbox: Sandbox, hubspot: HubSpot, ledger: Ledger, add_record: Callable[..., int], begin: Begin
+) -> None:
+    hubspot.upsert_contact("ann@northwind.example", {"firstname": "Ann", "company": "Northwind"})
+    known = add_record(message_id="m1", sender="Ann@Northwind.example")
+    unknown = add_record(message_id="m2", sender="bob@nowhere.example")
+    form = add_record(message_id="m3", sender="forms@x.example", reply_to="ann@northwind.example")
+    before = len(sandbox.requests("hubspot"))
+    with begin() as run:
+        fetch.contacts(run, [known, unknown, form], sender_of, CONTACT_PROPERTIES)
+        fetch.contacts(run, [known, unknown, form], sender_of, CONTACT_PROPERTIES)
+    assert len(sandbox.requests("hubspot")) == before + 1
+    with ledger.read() as session:
+        contexts = {r.id: r.context for r in session.scalars(sa.select(Record))}
+    assert contexts[unknown] == {"contact": None}
+    for number in (known, form):
+        assert (contexts[number] or {})["contact"]["company"] == "Northwind"
+
+
+@pytest.mark.usefixtures("fast_retries")
+def test_a_crm_that_is_down_leaves_the_records_where_they_are(
+    sandbox: Sandbox, ledger: Ledger, add_record: Callable[..., int], begin: Begin
+) -> None:
+    number = add_record()
+    sandbox.fault("server_error", "hubspot", times=None)
+    with pytest.raises(VendorError, match="hubspot"), begin() as run:
+        fetch.contacts(run, [number], sender_of, CONTACT_PROPERTIES)
+    assert only(ledger, "A demo").state == "fetched"
