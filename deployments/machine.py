@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 HOST = "127.0.0.1"
 
@@ -21,14 +24,33 @@ def busy(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
+_RESERVED: dict[int, TextIO] = {}
+"""The ports that this process means to use, each with the locked file that says so to other processes of ours."""
+
+
 def free_port(preferred: int) -> int:
-    """`preferred`, or another free port when it is taken."""
-    if not busy(preferred):
-        return preferred
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """`preferred`, or another free port when it is taken.
+
+    It stays reserved while this process lives: a server takes seconds until it listens, and another demo that looked
+    for a port meanwhile would come to the same answer.
+    """
+    port = preferred
+    while busy(port) or not _reserve(port):
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = probe.getsockname()[1]
+    return port
+
+
+def _reserve(port: int) -> bool:
+    lock = (Path(tempfile.gettempdir()) / f"signoff-{os.getuid()}-port-{port}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _RESERVED[port] = lock
+    return True
 
 
 def answers(url: str) -> bool:

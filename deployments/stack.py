@@ -93,6 +93,9 @@ class Stack:
             raise StackError(f"port {self.port} is in use{_by_prefect(self.url)}: stop that, or choose another --port")
         self._start("server", ["prefect", "server", "start", "--host", HOST, "--port", str(self.port)])
         self.wait_for("server", lambda: answers(f"{self.url}/api/health"))
+        # Two that start at once both find the port free: the second one's answers come from the first one's server.
+        if server_home(self.url) != self.home / "prefect":
+            raise StackError(f"port {self.port} was taken by another Prefect server meanwhile: choose another --port")
 
     def announce(self) -> None:
         """Let commands in other terminals find this stack while it is up."""
@@ -211,6 +214,17 @@ class Stack:
             )
         if done.returncode:
             raise StackError(f"{name} failed: {_last_line(self.log(name))} (all of it: {self.log(name)})")
+
+
+def server_home(url: str) -> Path | None:
+    """Where the Prefect server at `url` keeps its state, or None when it does not say."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{url}/api/admin/settings", timeout=5) as reply:
+            return Path(json.load(reply)["home"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def register_blocks() -> None:

@@ -78,6 +78,7 @@ def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str]
 def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, cost: Decimal) -> list[ledger.Action]:
     seen: Counter[str] = Counter()
     rows = []
+    why = explain(record)
     for action in wanted:
         seen[action.kind] += 1
         state, reason = state_for(action, run.card, run.stage, run.left_out)
@@ -94,7 +95,7 @@ def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, 
                 payload=payload,
                 digest=actions.digest(action.kind, payload),
                 credential=line.credential if line else "",
-                explanation=_explanation(action, explain(record), cost) if state in ("waiting", "shadow") else "",
+                explanation=_explanation(action, why, cost) if state in ("waiting", "shadow") else "",
                 stage=run.stage,
                 state=state,
                 reason=reason,

@@ -53,8 +53,9 @@ def ask(run: Run, ids: Sequence[int], variables: Variables) -> None:
             requests[record.id] = fit(Request(prompt, dict(variables(record))), run.model.input_limit())
         except TooLong as error:
             changes.append(records.quarantine(record.id, str(error)))
-    with run.ledger.write() as session:
-        records.move(session, changes)
+    if changes:
+        with run.ledger.write() as session:
+            records.move(session, changes)
     _ask_all(run, {r.id: r for r in batch if r.id in requests}, requests, others=len(ids) - len(requests))
 
 
@@ -87,8 +88,9 @@ def after_failures(run: Run, batch: Mapping[int, Record], failures: Mapping[int,
         VendorError: the model does not answer, or never will with this key, name or address.
     """
     blamed = {i: e for i, e in failures.items() if (e.status in RECORDS_FAULT if e.permanent else succeeded)}
-    with run.ledger.write() as session:
-        records.move(session, [records.failed(batch[i], error) for i, error in blamed.items()])
+    if blamed:
+        with run.ledger.write() as session:
+            records.move(session, [records.failed(batch[i], error) for i, error in blamed.items()])
     errors = list(failures.values())
     set_up = next((e for e in errors if e.permanent and e.status not in RECORDS_FAULT), None)
     if set_up:
