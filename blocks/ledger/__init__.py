@@ -1,17 +1,34 @@
 """The ledger: one database that is the truth about what happened."""
 
 from blocks.ledger.store import Ledger, LedgerError, default_url
-from blocks.ledger.tables import Action, Cursor, Decision, ModelCall, Receipt, Record, Run, utcnow
+from blocks.ledger.tables import (
+    Action,
+    Alert,
+    Circuit,
+    Cursor,
+    Decision,
+    History,
+    ModelCall,
+    Receipt,
+    Record,
+    Reservation,
+    Run,
+    utcnow,
+)
 
 __all__ = [
     "Action",
+    "Alert",
+    "Circuit",
     "Cursor",
     "Decision",
+    "History",
     "Ledger",
     "LedgerError",
     "ModelCall",
     "Receipt",
     "Record",
+    "Reservation",
     "Run",
     "default_url",
     "utcnow",

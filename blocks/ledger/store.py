@@ -15,8 +15,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
+from blocks.ledger.history import seal_new_rows
+
 HERE = Path(__file__).parent
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. Opening compares it with the database, so that Alembic is imported only when there is work."""
 
 BUSY_SECONDS = 30
@@ -33,6 +35,13 @@ def default_url() -> str:
     """`SIGNOFF_LEDGER_URL`, or a SQLite file in `SIGNOFF_HOME`, which is this checkout's `.signoff/` by default."""
     home = Path(os.environ.get("SIGNOFF_HOME") or HERE.parents[1] / ".signoff")
     return os.environ.get("SIGNOFF_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}"
+
+
+class WriteSession(Session):
+    """A session whose new rows enter the history by themselves."""
+
+
+event.listen(WriteSession, "after_flush", seal_new_rows)
 
 
 class Ledger:
@@ -53,7 +62,7 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction that may write. Committed at the end of the block, undone on any exception."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with WriteSession(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

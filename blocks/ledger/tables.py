@@ -90,6 +90,7 @@ class Record(Base):
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    redacted_at: Mapped[datetime | None]
 
 
 class ModelCall(Base):
@@ -108,11 +109,27 @@ class ModelCall(Base):
     attempt: Mapped[int]
     reply: Mapped[str] = mapped_column(Text)
     stop_reason: Mapped[str]
-    complaint: Mapped[str | None] = mapped_column(Text)
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
     cost: Mapped[Decimal]
     seconds: Mapped[float] = mapped_column(Double)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]
+
+
+class Reservation(Base):
+    """Dollars set aside for a model call under way. Gone when the call is recorded; a crash leaves it behind."""
+
+    __tablename__ = "reservations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow: Mapped[str] = mapped_column(index=True)
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"))
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    prompt: Mapped[str]
+    prompt_version: Mapped[str]
+    model: Mapped[str]
+    worst: Mapped[Decimal]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -143,6 +160,7 @@ class Action(Base):
     expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    redacted_at: Mapped[datetime | None]
 
 
 class Decision(Base):
@@ -160,6 +178,7 @@ class Decision(Base):
     edited: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     used_at: Mapped[datetime | None]
+    redacted_at: Mapped[datetime | None]
 
 
 class Receipt(Base):
@@ -174,6 +193,57 @@ class Receipt(Base):
     detail: Mapped[dict[str, Any]]
     found: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]
+
+
+class History(Base):
+    """What happened, in order. Each row carries the hash of the one before: none can be changed or left out unseen."""
+
+    __tablename__ = "history"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    event: Mapped[str]
+    """In words: `decision`, `receipt`, `model call`, `action acting`, `record redacted`, ..."""
+    subject: Mapped[str] = mapped_column(index=True)
+    """The row that it is about, as `table/id`."""
+    detail: Mapped[dict[str, Any]]
+    """What is worth reading here: no personal data, since these rows are kept for good."""
+    seal: Mapped[str | None]
+    """SHA-256 of the subject's content at that moment; None where the event is about no content."""
+    previous: Mapped[str]
+    hash: Mapped[str] = mapped_column(unique=True)
+
+
+class Alert(Base):
+    """Something that a person must know, once, however often it is met. Closed when it is met no longer."""
+
+    __tablename__ = "alerts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(index=True)
+    """What it is about, for example `drift:hubspot:contact.firstname`: one open alert a key."""
+    workflow: Mapped[str | None]
+    message: Mapped[str] = mapped_column(Text)
+    times: Mapped[int] = mapped_column(default=1)
+    opened_at: Mapped[datetime] = mapped_column(default=utcnow)
+    seen_at: Mapped[datetime] = mapped_column(default=utcnow)
+    closed_at: Mapped[datetime | None]
+
+
+class Circuit(Base):
+    """How a vendor has been answering lately, to all workers together. Open: it is left alone until `retry_at`."""
+
+    __tablename__ = "circuits"
+
+    vendor: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    """Failures in a row."""
+    opened_at: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]
+    """When one call may try again."""
+    reason: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
 
 class Cursor(Base):

@@ -1,0 +1,139 @@
+"""The ledger's history: what happened, in order, each row with the hash of the one before.
+
+Rows of the tables in `SEALED` enter it by themselves when they are added in a `Ledger.write` block; what changes later
+(an action is being done, a record was redacted) is put there with `note`. Nothing is ever updated or deleted here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, utcnow
+
+GENESIS = "0" * 64
+"""What the first row has for the hash of the one before."""
+
+SEALED: dict[type[Base], tuple[str, frozenset[str]]] = {
+    Action: (
+        "action wanted",
+        frozenset({"title", "explanation", "state", "reason", "attempts", "progress", "run_id", "flow_run_id"})
+        | {"updated_at", "redacted_at"},
+    ),
+    Decision: ("decision", frozenset({"used_at", "redacted_at"})),
+    Receipt: ("receipt", frozenset({"redacted_at"})),
+    ModelCall: ("model call", frozenset({"redacted_at"})),
+}
+"""What is sealed when it is added: the event's name, and the columns that may change afterwards."""
+
+TOLD: dict[type[Base], tuple[str, ...]] = {
+    Action: ("kind", "impact", "state", "digest"),
+    Decision: ("action_id", "verdict", "approver", "digest", "edited"),
+    Receipt: ("action_id", "vendor", "external_id", "found"),
+    ModelCall: ("record_id", "model", "prompt_version", "stop_reason"),
+}
+"""What of them is repeated in the history itself, which outlives every redaction: no personal data of outsiders."""
+
+PG_LOCK = 0x5160_0FF
+"""The advisory lock under which PostgreSQL's writers take turns at the chain; SQLite has one writer at a time."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something to put into the history."""
+
+    event: str
+    subject: str
+    detail: Mapping[str, Any]
+    seal: str | None = None
+
+
+def note(session: Session, event: str, subject: str, **detail: Any) -> None:
+    """Put an event that is about no new row into the history, in the session's transaction."""
+    write(session.connection(), [Entry(event, subject, detail)])
+
+
+def seal_new_rows(session: Session, _context: object = None) -> None:
+    """After a flush: the new rows of the sealed tables go into the history, in the order of their numbers."""
+    new = [row for row in session.new if type(row) in SEALED]
+    if new:
+        order = list(SEALED)
+        new.sort(key=lambda row: (order.index(type(row)), row.id))
+        write(session.connection(), [_entry(row) for row in new])
+
+
+def write(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Append to the chain, inside the connection's transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PG_LOCK)))
+    previous = head(connection)
+    rows = []
+    for entry in entries:
+        at = utcnow()
+        detail = json.loads(json.dumps(dict(entry.detail)))
+        digest = link(at, entry.event, entry.subject, detail, entry.seal, previous)
+        rows.append(
+            {
+                "at": at,
+                "event": entry.event,
+                "subject": entry.subject,
+                "detail": detail,
+                "seal": entry.seal,
+                "previous": previous,
+                "hash": digest,
+            }
+        )
+        previous = digest
+    connection.execute(sa.insert(History), rows)
+
+
+def head(connection: Connection) -> str:
+    """The hash of the newest row: it vouches for all that came before it."""
+    newest: str | None = connection.scalar(sa.select(History.hash).order_by(History.id.desc()).limit(1))
+    return newest or GENESIS
+
+
+def link(at: datetime, event: str, subject: str, detail: Mapping[str, Any], seal: str | None, previous: str) -> str:
+    """The hash of one row: SHA-256 over everything that it says and over the hash of the row before."""
+    return _sha256([at.astimezone(UTC).isoformat(), event, subject, detail, seal, previous])
+
+
+def seal_of(row: Base) -> str:
+    """SHA-256 over what a sealed row says, leaving out the columns that may change."""
+    free = SEALED[type(row)][1]
+    columns = sa.inspect(type(row)).column_attrs
+    content = {c.key: _plain(getattr(row, c.key)) for c in columns if c.key not in free}
+    return _sha256([row.__tablename__, content])
+
+
+def subject_of(row: Base) -> str:
+    """How the history names a row: `actions/12`."""
+    return f"{row.__tablename__}/{row.id}"  # type: ignore[attr-defined]
+
+
+def _entry(row: Base) -> Entry:
+    told = {name: _plain(getattr(row, name)) for name in TOLD[type(row)]}
+    return Entry(SEALED[type(row)][0], subject_of(row), told, seal_of(row))
+
+
+def _plain(value: Any) -> Any:
+    """As JSON, and the same whether the row was just made or read back: money in whole nano-dollars, times in UTC."""
+    if isinstance(value, Decimal):
+        return round(value * NANO)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value
+
+
+def _sha256(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
