@@ -4,7 +4,7 @@
 def plain(text: str) -> str:
     """On one line, with everything escaped that markdown would make a link, an image or markup of."""
     one_line = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~&:/@" else c for c in one_line)
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-=.!|~&:/@" else c for c in one_line)
 
 
 def quoted(text: str, limit: int = 4000) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -19,6 +20,11 @@ from sandbox import credentials
 from sandbox.client import Sandbox, running
 
 MAILBOX = "hello@company.example"
+
+# The same examples each time: a commit must not fail by chance. `HYPOTHESIS_PROFILE=explore` looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("explore", derandomize=False)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # Read by Prefect when it is first imported, which the tests do inside themselves.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")

@@ -76,6 +76,8 @@ def test_no_trick_works_wherever_the_text_stands(trick: str, prefix: str) -> Non
 @given(hostile, st.integers(1, 500))
 @example("```\n# out\n", 4000)
 @example("\n\n# out of the quote", 4000)
+@example("a heading\n===", 4000)
+@example("0\r=", 3)
 def test_a_quote_cannot_be_left_from_inside(text: str, limit: int) -> None:
     for reader in READERS:
         for token in reader.parse(f"before\n\n{quoted(text, limit)}\n\nafter"):
