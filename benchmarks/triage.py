@@ -109,7 +109,7 @@ def triage(url: str, records: int, answer: dict[str, Any], *, whole: bool) -> fl
     from deployments.pretend import connect
     from flows import lead_triage as module
     from tasks import fetch, gate, prompt, validate
-    from tasks.run import batches, begin
+    from tasks.run import begin
 
     sandbox = prepared(url, records, answer)
     connect(url, "hello@bench.example")
@@ -124,8 +124,8 @@ def triage(url: str, records: int, answer: dict[str, Any], *, whole: bool) -> fl
     def verbs() -> None:
         with begin(module.CARD, ledger) as run:
             ids = fetch.inbox(run, query="in:inbox", limit=records, suite=module.expectations)
-            for batch in batches(ids, module.BATCH):
-                fetch.contacts(run, batch, module.sender_of, module.CONTACT_PROPERTIES)
+            for batch in run.batches(ids, module.BATCH):
+                fetch.contacts(run, batch, module.sender_of)
                 prompt.ask(run, batch, module.variables)
                 validate.answers(run, batch, module.variables)
                 gate.check(run, batch, module.decide, module.explain)

@@ -6,7 +6,7 @@ without a reply, and hands replies to the wrong thread. This product promises no
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from google.auth.transport import Request as TokenRequest
 from google.auth.transport import Response as TokenResponse
 from google.oauth2.credentials import Credentials
 
+from blocks import guard
 from blocks.vendor import Failures, VendorError
 
 READS = frozenset({"GET", "HEAD"})
@@ -41,9 +42,17 @@ class GoogleHttp:
         credentials: renewed here, by one thread at a time.
         client: it must neither retry nor follow redirects.
         failures: words the errors.
+        units: what a request, by its operation (`POST /gmail/v1/...`), counts for in Google's quota.
     """
 
-    def __init__(self, credentials: Credentials, client: httpx.Client, failures: Failures) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        client: httpx.Client,
+        failures: Failures,
+        units: Callable[[str], int] = lambda _: 1,
+    ) -> None:
+        self._units = units
         self._credentials = credentials
         self._client = client
         self._failures = failures
@@ -63,11 +72,12 @@ class GoogleHttp:
             VendorError: for every reply that is not a success, and for none.
         """
         operation = f"{method} {urlsplit(uri).path}"
-        token = self._token()
-        response = self._send(operation, method, uri, body, headers, token)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            response = self._send(operation, method, uri, body, headers, self.renew(stale=token))
-        self._refuse_failure(operation, method, response)
+        with guard.request(self._failures.vendor, self._units(operation)):
+            token = self._token()
+            response = self._send(operation, method, uri, body, headers, token)
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                response = self._send(operation, method, uri, body, headers, self.renew(stale=token))
+            self._refuse_failure(operation, method, response)
         return Reply(response), response.content
 
     def close(self) -> None:

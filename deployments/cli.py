@@ -17,8 +17,12 @@ work = Group("Work with it", sort_key=1)
 app["--help"].group = app["--version"].group = Group("Help", sort_key=2)
 approvals = App(name="approvals", help="What waits for a person: list, show, approve, reject.", group=work)
 ledger = App(name="ledger", help="What came in, and what became of it.", group=work)
+audit = App(name="audit", help="Whether the ledger still says what it said.", group=work)
 app.command(approvals)
 app.command(ledger)
+app.command(audit)
+quarantine = App(name="quarantine", help="What was set aside: list, show, replay.", group=work)
+app.command(quarantine)
 
 Port = Annotated[int | None, Parameter(help="The Prefect server's port. By default 4200.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
@@ -30,6 +34,7 @@ BodyFile = Annotated[
     str | None, Parameter(allow_leading_hyphen=True, help="Send this file's text instead of the draft; - for stdin.")
 ]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask before deciding on several at once.")]
+Reason = Annotated[str | None, Parameter(help="Only what was set aside with this in its reason.")]
 
 
 @app.command(group=start)
@@ -63,11 +68,80 @@ def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system 
 
 
 @app.command(group=start)
+def reap(
+    *,
+    once: Annotated[bool, Parameter(negative="", help="Look once, and end.")] = False,
+    local: Annotated[
+        bool, Parameter(negative="", help="All workers run on this machine: runs can be told by their process.")
+    ] = False,
+) -> int:
+    """Find runs whose process has died, and take up their work again. `signoff up` does this by itself."""
+    from deployments.reap import reap
+
+    return reap(once=once, local=local)
+
+
+@app.command(group=start)
 def check(*, offline: Annotated[bool, Parameter(negative="", help="Leave out what needs the server.")] = False) -> int:
     """Check every workflow's card, prompt, deployment and credentials, and say what is missing."""
     from deployments.check import check
 
     return check(offline=offline)
+
+
+@app.command(group=work)
+def alerts(
+    *,
+    every: Annotated[bool, Parameter(name="--all", negative="", help="Those that are over, too.")] = False,
+    json: Json = False,
+) -> int:
+    """List what you must know: a vendor's field that is gone, a vendor that is down, and the like."""
+    from deployments.alerts import list_alerts
+
+    return list_alerts(every=every, as_json=json)
+
+
+@quarantine.command(name="list")
+def list_quarantine(*, workflow: Workflow = None, reason: Reason = None, json: Json = False) -> int:
+    """List what was set aside, oldest first, with the reasons."""
+    from deployments.quarantine import list_held
+
+    return list_held(workflow=workflow, reason=reason, as_json=json)
+
+
+@quarantine.command(name="show")
+def show_quarantined(record: int, /, *, json: Json = False) -> int:
+    """Show one record: what came in, why it was set aside, what the model answered.
+
+    Parameters
+    ----------
+    record:
+        Its number, from `signoff quarantine list`.
+    """
+    from deployments.quarantine import show
+
+    return show(record, as_json=json)
+
+
+@quarantine.command
+def replay(
+    *records: int,
+    every: Annotated[bool, Parameter(name="--all", negative="", help="Everything that was set aside.")] = False,
+    reason: Reason = None,
+    workflow: Workflow = None,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask before putting several back.")] = False,
+    json: Json = False,
+) -> int:
+    """Put records back: the next run takes them from the start, with today's code. Nothing is done twice.
+
+    Parameters
+    ----------
+    records:
+        Their numbers, from `signoff quarantine list`.
+    """
+    from deployments.quarantine import replay
+
+    return replay(records, every=every, workflow=workflow, reason=reason, yes=yes, as_json=json)
 
 
 @approvals.command(name="list")
@@ -190,6 +264,67 @@ def settle(
     from deployments.doubts import settle
 
     return settle(action, done=done, comment=comment, by=approver)
+
+
+@ledger.command
+def redact(
+    *,
+    older_than_days: Annotated[
+        int | None, Parameter(help="What was closed longer ago. By default SIGNOFF_RETENTION_DAYS, or 90.")
+    ] = None,
+    record: Annotated[
+        list[int] | None, Parameter(negative="", help="This record, however young; may be repeated.")
+    ] = None,
+    person: Annotated[str | None, Parameter(help="Everything that came from this e-mail address.")] = None,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask first.")] = False,
+    json: Json = False,
+) -> int:
+    """Take the personal data out of closed records, for good. What is counted stays, and the history tells of it.
+
+    Text, addresses, drafts and model replies go; states, costs, decisions and vendors' ids stay. What is open, or has
+    an action that waits, is left as it is.
+    """
+    from deployments.redact import redact
+
+    return redact(older_than_days=older_than_days, records=record or [], person=person, yes=yes, as_json=json)
+
+
+@audit.command
+def verify(
+    *,
+    expect: Annotated[str | None, Parameter(help="A hash that you noted down earlier: it must still be there.")] = None,
+    json: Json = False,
+) -> int:
+    """Recompute the whole history and compare every row that it tells of. Exit code 1 when anything was tampered with.
+
+    Whoever can write to the database could compute it all anew: that shows only against a hash that is kept elsewhere.
+    Every run's page in Prefect holds one, and `signoff audit head` prints the newest.
+    """
+    from deployments.audit import verify
+
+    return verify(expect=expect, as_json=json)
+
+
+@audit.command
+def head(*, json: Json = False) -> int:
+    """Print the newest hash, which vouches for everything before it. Keep it where nobody can change it."""
+    from deployments.audit import head
+
+    return head(as_json=json)
+
+
+@audit.command(name="show")
+def show_story(action: int, /, *, json: Json = False) -> int:
+    """Tell all that the history says about an action: wanted, decided, done, by whom and when.
+
+    Parameters
+    ----------
+    action:
+        Its number, from `signoff ledger show` or `signoff approvals list`.
+    """
+    from deployments.audit import show
+
+    return show(action, as_json=json)
 
 
 def main() -> None:

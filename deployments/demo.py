@@ -118,6 +118,7 @@ class _Demo:
 
     def _stay(self) -> None:
         from deployments.approve import ui_url, waiting
+        from deployments.reap import reaping
 
         self._say("\nApprove in the browser (open one and press Resume):")
         for action in waiting(self.ledger)[:5]:
@@ -130,7 +131,8 @@ class _Demo:
             f"What the pretend company sees (sent mail, CRM): {self.sandbox_url}\n"
             "Ctrl-C stops everything."
         )
-        wait_for_the_end()
+        with reaping(local=True):
+            wait_for_the_end()
         self._say("Stopping ...")
 
     def _approve_one(self) -> None:

@@ -105,6 +105,10 @@ class Stack:
         """Start a worker of the pool, which it makes when it is not there."""
         self._start("worker", ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "local"])
 
+    def start_reaper(self) -> None:
+        """Start a process that finds dead runs; `signoff up` does it in a thread of its own."""
+        self._start("reaper", ["signoff", "reap", "--local"])
+
     def start_sandbox(self, port: int = 0) -> str:
         """Start the pretend company; returns its address.
 
@@ -125,6 +129,7 @@ class Stack:
             StackError: Prefect refused.
         """
         create_pool()
+        create_limits()
         register_blocks()
         self._run("deploy", ["prefect", "--no-prompt", "deploy", "--all"])
 
@@ -250,6 +255,25 @@ def create_pool() -> None:
             client.create_work_pool(pool)
         except ObjectAlreadyExists:
             return
+
+
+def create_limits() -> None:
+    """Make the vendors' rate limits, those that are not there: what somebody has changed in the UI stays."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+    from prefect.exceptions import ObjectNotFound
+
+    from tasks.pace import QUOTAS, limit_name
+
+    with get_client(sync_client=True) as client:
+        for vendor, quota in QUOTAS.items():
+            try:
+                client.read_global_concurrency_limit_by_name(limit_name(vendor))
+            except ObjectNotFound:
+                limit = GlobalConcurrencyLimitCreate(
+                    name=limit_name(vendor), limit=quota.burst, slot_decay_per_second=quota.per_second
+                )
+                client.create_global_concurrency_limit(limit)
 
 
 def _by_prefect(url: str) -> str:

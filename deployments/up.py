@@ -19,6 +19,7 @@ def up(port: int | None) -> int:
     from deployments.cards import cards
     from deployments.check import missing_credentials
     from deployments.first_time import lower_new_workflows
+    from deployments.reap import reaping
 
     with ends_cleanly(), stack, views.console.status("Starting the Prefect server ...") as status:
         stack.start_server()
@@ -40,5 +41,6 @@ def up(port: int | None) -> int:
         if stack.port != PORT:
             views.console.print(f"For prefect's own commands: export PREFECT_API_URL={stack.url}/api", markup=False)
         views.console.print("Ctrl-C stops everything.")
-        wait_for_the_end()
+        with reaping(local=True):
+            wait_for_the_end()
     return 0

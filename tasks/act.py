@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from blocks import connections
-from blocks.ledger import Action, Decision, Ledger, Receipt, Record, utcnow
+from blocks.ledger import Action, Decision, Ledger, Receipt, Record, history, utcnow
+from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from tasks import actions, records
 from tasks.actions import BY_CARD, Impact
 from tasks.card import Stage
+from tasks.circuit import CircuitOpen
 from tasks.performers import PERFORMERS, Attempt, Done, InDoubt
 from tasks.run import Run, lowered_to
 from tasks.verb import ACCOUNT, concurrently, raise_if_worth_retrying, verb
@@ -171,9 +173,9 @@ def _allowed(stage: Stage) -> sa.Select[tuple[Action, int]]:
 
 
 def _noting_optional(run: Run, errors: list[VendorError]) -> list[VendorError]:
-    """The errors without those of an optional account: that it needs mending is noted, and stops nothing."""
+    """The errors without those of an optional account: that it is dead, or down, is noted, and stops nothing."""
     optional = {line.kind.split(".")[0] for line in run.card.writes if line.optional}
-    dead = [e for e in errors if e.vendor in optional and e.status in ACCOUNT]
+    dead = [e for e in errors if e.vendor in optional and (e.status in ACCOUNT or isinstance(e, CircuitOpen))]
     _note(run, dead)
     return [e for e in errors if e not in dead]
 
@@ -213,25 +215,30 @@ def _claim(ledger: Ledger, run_id: str, approved: Approved) -> tuple[Action, dic
         if taken is None:
             return None
         decision.used_at = decision.used_at or utcnow()
+        history.note(session, "action acting", f"actions/{action.id}", run=run_id, attempt=taken)
     return action, decision.payload, in_doubt
 
 
 def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, Decision]:
+    # Locked: on PostgreSQL another run could otherwise finish it between what is read here and what is written.
+    action = session.get(Action, approved.action_id, with_for_update=True)
     decision = session.get(Decision, approved.decision_id)
-    action = session.get(Action, approved.action_id)
     if action is None or decision is None or decision.action_id != action.id:
         raise NotApproved(f"no decision in the ledger belongs to action {approved.action_id}")
     if decision.verdict != "approved":
         raise NotApproved(f"action {action.id} ({action.title}) was {decision.verdict}, not approved")
-    if actions.digest(action.kind, decision.payload) != decision.digest:
-        raise Tampered(f"action {action.id} ({action.title}) is not what was approved: its payload was changed")
+    if actions.digest(action.kind, decision.payload, action.credential) != decision.digest:
+        raise Tampered(f"action {action.id} ({action.title}) is not what was approved: it was changed afterwards")
+    if action.state in TO_DO and session.scalar(sa.select(Receipt.id).where(Receipt.action_id == action.id)):
+        raise Tampered(f"action {action.id} ({action.title}) was done already: its approval is used up")
     return action, decision
 
 
 def _state_after(error: VendorError, *, in_doubt: bool) -> str:
     if error.unknown or in_doubt:  # who cannot look either knows no more than before
         return "unknown"
-    if error.status in ACCOUNT:  # the action is as good as before, once a person has seen to the credential
+    # The action is as good as before, once a person has seen to the credential, or to a reply that has changed.
+    if error.status in ACCOUNT or isinstance(error, SchemaDrift):
         return "pending"
     return "failed" if error.permanent else "pending"
 
@@ -264,10 +271,13 @@ def _update_mine(ledger: Ledger, action_id: int, holder: str, *new: Receipt, **v
         held = sa.update(Action).where(Action.id == action_id, Action.run_id == holder)
         if not session.scalar(held.values(**values, updated_at=utcnow()).returning(Action.id)):
             raise LostClaim(f"action {action_id} was taken over by another run")
+        if values.get("state", "done") != "done":  # done is told by the receipt
+            history.note(session, f"action {values['state']}", f"actions/{action_id}", run=holder)
         session.add_all(new)
 
 
 def _refuse(ledger: Ledger, action_id: int, reason: str) -> None:
     with ledger.write() as session:
-        refused = sa.update(Action).where(Action.id == action_id)
+        refused = sa.update(Action).where(Action.id == action_id, Action.state.in_(TO_DO), Action.run_id.is_(None))
         session.execute(refused.values(state="refused", reason=reason, run_id=None, updated_at=utcnow()))
+        history.note(session, "action refused", f"actions/{action_id}")

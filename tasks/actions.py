@@ -53,6 +53,14 @@ class Action(BaseModel, ABC):
         """The facts that an approver must see, by label, without the editable text."""
         raise NotImplementedError
 
+    def targets(self) -> tuple[str, ...]:
+        """Whom and what it goes to: addresses and ids. The gate refuses any that the record does not come from."""
+        raise NotImplementedError
+
+    def texts(self) -> tuple[str, ...]:
+        """Every text that somebody will read. The gate refuses what it points to when the record does not."""
+        raise NotImplementedError
+
 
 class SendReply(Action):
     """Send a reply in an e-mail thread."""
@@ -77,6 +85,12 @@ class SendReply(Action):
     def preview(self) -> dict[str, str]:
         return {"To": self.to, "Subject": self.subject}
 
+    def targets(self) -> tuple[str, ...]:
+        return (self.to, self.message_id, self.thread_id, self.in_reply_to, *self.references)
+
+    def texts(self) -> tuple[str, ...]:
+        return (self.subject, self.body)
+
 
 class ApplyLabel(Action):
     """Put a label on an e-mail, and take it out of the inbox when `archive` is set."""
@@ -96,6 +110,12 @@ class ApplyLabel(Action):
     def preview(self) -> dict[str, str]:
         return {"Label": self.label, "Leaves the inbox": "yes" if self.archive else "no"}
 
+    def targets(self) -> tuple[str, ...]:
+        return (self.message_id,)
+
+    def texts(self) -> tuple[str, ...]:
+        return (self.label,)
+
 
 class UpsertContact(Action):
     """Create a contact by its e-mail address, or fill in the properties of the one that is there."""
@@ -113,6 +133,12 @@ class UpsertContact(Action):
 
     def preview(self) -> dict[str, str]:
         return {"Contact": self.email, **self.properties}
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.email,)
+
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self.properties.values())
 
 
 class AddNote(Action):
@@ -132,6 +158,12 @@ class AddNote(Action):
 
     def preview(self) -> dict[str, str]:
         return {"Contact": self.email, "Note": self.body}
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.email,)
+
+    def texts(self) -> tuple[str, ...]:
+        return (self.body,)
 
 
 class CreateTask(Action):
@@ -153,6 +185,12 @@ class CreateTask(Action):
     def preview(self) -> dict[str, str]:
         return {"Contact": self.email, "Task": self.subject, "Due": f"{self.due:%Y-%m-%d %H:%M} UTC"}
 
+    def targets(self) -> tuple[str, ...]:
+        return (self.email,)
+
+    def texts(self) -> tuple[str, ...]:
+        return (self.subject, self.body)
+
 
 class PostMessage(Action):
     """Post to the team's own Slack channel."""
@@ -170,6 +208,12 @@ class PostMessage(Action):
     def preview(self) -> dict[str, str]:
         return {"Message": self.text}
 
+    def targets(self) -> tuple[str, ...]:
+        return ()  # the channel is the credential's, which no record and no model can choose
+
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,)
+
 
 KINDS: dict[str, type[Action]] = {
     action.kind: action for action in (SendReply, ApplyLabel, UpsertContact, AddNote, CreateTask, PostMessage)
@@ -181,7 +225,10 @@ def load(kind: str, payload: dict[str, Any]) -> Action:
     return KINDS[kind].model_validate(payload)
 
 
-def digest(kind: str, payload: dict[str, Any]) -> str:
-    """SHA-256 over an action's kind and exact payload: what is approved is what is done, to the letter."""
-    text = json.dumps([kind, payload], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def digest(kind: str, payload: dict[str, Any], credential: str) -> str:
+    """SHA-256 over an action's kind, exact payload and credential: what is approved is what is done, to the letter.
+
+    The credential too, or what was approved for one mailbox could be sent from another.
+    """
+    text = json.dumps([kind, payload, credential], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -211,5 +211,5 @@ def _read_answer(action: ledger.Action, answer: dict[str, Any] | None) -> ledger
     decision.verdict = "approved" if approved else "rejected"
     decision.approver, decision.comment = form.approver, form.comment
     decision.edited = payload != action.payload
-    decision.payload, decision.digest = payload, actions.digest(action.kind, payload)
+    decision.payload, decision.digest = payload, actions.digest(action.kind, payload, action.credential)
     return decision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from blocks.ledger import Action, Ledger, Receipt
+from blocks.ledger import Action, Ledger, Receipt, history
 from tasks.approval_runs import ApprovalError
 
 
@@ -37,3 +37,5 @@ def settle(store: Ledger, action_id: int, *, done: bool, by: str, comment: str =
             action.state, action.progress = "pending", None
             action.reason = f"{by} says that it was not done{': ' if comment else ''}{comment}"
         action.run_id = None
+        said = "done" if done else "not done"
+        history.note(session, "action settled", f"actions/{action_id}", by=by, said=said)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 import prompts
 from blocks.ledger import ModelCall, Record
 from blocks.models import Reply, Request
 from blocks.vendor import VendorError
 from tasks import records
-from tasks.budget import BudgetExceeded
+from tasks.budget import BudgetExceeded, Call
+from tasks.circuit import CircuitOpen
 from tasks.run import Run
 from tasks.verb import as_they_come, raise_if_worth_retrying, verb
 
@@ -24,10 +26,6 @@ SHORTEST = 400
 
 RECORDS_FAULT = frozenset({400, 413, 422})
 """The refusals that are about one request. Any other (a dead key, a model that does not exist) would meet them all."""
-
-
-LOST = "lost"
-"""The stop reason that the ledger gives a call that was never answered."""
 
 
 class TooLong(Exception):
@@ -62,20 +60,23 @@ def ask(run: Run, ids: Sequence[int], variables: Variables) -> None:
 def _ask_all(run: Run, batch: Mapping[int, Record], requests: Mapping[int, Request], others: int) -> None:
     """`others` counts the records of the batch that are past this point already, perhaps by an earlier attempt."""
     version = prompts.load(run.card.prompt).version(run.model.model_id)
-    prompted = {"state": records.PROMPTED, "prompt_version": version, "reason": None}
     failures: dict[int, VendorError] = {}
     succeeded = others
-    for group in as_they_come(lambda i: within_budget(run, i, requests[i]), list(batch)):
-        changes = []
-        with run.ledger.write() as session:
-            for record_id, outcome in group:
-                if isinstance(outcome, VendorError):
-                    failures[record_id] = outcome
-                elif outcome is not None:
-                    succeeded += 1
-                    session.add(call_row(run, record_id, version, outcome, attempt=1))
-                    changes.append({"id": record_id, **prompted})
-            records.move(session, changes)
+    left = list(batch)
+    while left:
+        granted = run.budget.reserve([_planned(run, i, requests[i], version) for i in left])
+        if not granted.records:
+            _say_why(run, granted.refused)
+            break
+        for group in as_they_come(lambda i: run.model.ask(requests[i]), granted.records):
+            answered = [record_id for record_id, outcome in group if isinstance(outcome, Reply)]
+            failures |= {record_id: outcome for record_id, outcome in group if isinstance(outcome, VendorError)}
+            succeeded += len(answered)
+            with run.ledger.write() as session:
+                _store(session, run, version, group)
+                prompted = {"state": records.PROMPTED, "prompt_version": version, "reason": None}
+                records.move(session, ({"id": i, **prompted} for i in answered))
+        left = left[len(granted.records) :]
     after_failures(run, batch, failures, succeeded)
 
 
@@ -88,6 +89,7 @@ def after_failures(run: Run, batch: Mapping[int, Record], failures: Mapping[int,
         VendorError: the model does not answer, or never will with this key, name or address.
     """
     blamed = {i: e for i, e in failures.items() if (e.status in RECORDS_FAULT if e.permanent else succeeded)}
+    blamed = {i: e for i, e in blamed.items() if not isinstance(e, CircuitOpen)}
     if blamed:
         with run.ledger.write() as session:
             records.move(session, [records.failed(batch[i], error) for i, error in blamed.items()])
@@ -101,41 +103,48 @@ def after_failures(run: Run, batch: Mapping[int, Record], failures: Mapping[int,
         run.note(f"{len(left)} records could not be asked about and are left to the next run: {left[0]}")
 
 
-def within_budget(run: Run, record_id: int, request: Request) -> Reply | None:
-    """Ask once if the budget allows it; None, with a note on the run, when it does not.
+def within_budget(run: Run, record_id: int, request: Request, attempt: int) -> Reply | None:
+    """Ask once if the budget allows it, and record the call; None, with a note on the run, when it does not.
 
     Raises:
-        VendorError: the model could not be reached; nothing was spent as far as is known.
+        VendorError: the model could not be reached; when its reply may have been lost, it counts as spent.
     """
-    worst = run.model.worst_cost(request)
-    try:
-        run.budget.reserve(worst)
-    except BudgetExceeded as error:
-        over = (
-            f"{error.kind} is ${error.limit:.4f}, and the next call could go over it"  # once, whatever each would cost
-        )
-        run.note(f"stopped asking the model: {over}; the rest waits for the next run")
-        return None
-    cost = Decimal(0)
-    try:
-        reply = run.model.ask(request)
-        cost = reply.cost
-    except VendorError as error:
-        if error.unknown:
-            cost = worst
-            _store_lost_call(run, record_id, worst)
-        raise
-    finally:
-        run.budget.settle(worst, cost)
-    return reply
-
-
-def _store_lost_call(run: Run, record_id: int, worst: Decimal) -> None:
-    """A call without a reply may have been paid for: it counts at its worst, so that the limits hold all the same."""
     version = prompts.load(run.card.prompt).version(run.model.model_id)
+    granted = run.budget.reserve([_planned(run, record_id, request, version)])
+    if not granted.records:
+        _say_why(run, granted.refused)
+        return None
+    try:
+        outcome: Reply | VendorError = run.model.ask(request)
+    except VendorError as error:
+        outcome = error
     with run.ledger.write() as session:
-        lost = Reply("", run.model.model_id, stop_reason=LOST, cost=worst)
-        session.add(call_row(run, record_id, version, lost, attempt=0))
+        _store(session, run, version, [(record_id, outcome)], attempt)
+    if isinstance(outcome, VendorError):
+        raise outcome
+    return outcome
+
+
+def _planned(run: Run, record_id: int, request: Request, version: str) -> Call:
+    return Call(record_id, version, run.model.model_id, run.model.worst_cost(request))
+
+
+def _say_why(run: Run, refused: BudgetExceeded | None) -> None:
+    if refused:  # without the amount: said once, whatever each call would cost
+        over = f"{refused.kind} is ${refused.limit:.4f}, and the next call could go over it"
+        run.note(f"stopped asking the model: {over}; the rest waits for the next run")
+
+
+def _store(
+    session: Session, run: Run, version: str, outcomes: Sequence[tuple[int, Reply | VendorError]], attempt: int = 1
+) -> None:
+    """What became of some calls: paid, lost or never made. Whatever was set aside for them is given back."""
+    for record_id, outcome in outcomes:
+        if isinstance(outcome, Reply):
+            session.add(call_row(run, record_id, version, outcome, attempt))
+        elif outcome.unknown:
+            run.budget.lose(session, record_id)
+    run.budget.settle(session, [record_id for record_id, _ in outcomes])
 
 
 def call_row(run: Run, record_id: int, version: str, reply: Reply, attempt: int) -> ModelCall:

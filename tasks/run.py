@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -17,14 +16,19 @@ from prefect.runtime import flow_run
 from sqlalchemy.orm import Session
 
 from blocks import connections, ledger
-from blocks.ledger import Ledger, utcnow
+from blocks.ledger import Ledger, history, utcnow
 from blocks.models import Model
-from tasks.budget import Budget
+from tasks import drift
+from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
+from tasks.processes import is_gone, this_process
 
 HEARTBEAT_SECONDS = 5.0
 ALIVE_SECONDS = 30.0
-"""A run whose heartbeat is older than this is dead, and others may take up what it had claimed."""
+"""A run on another machine whose heartbeat is older than this is dead: others may take up what it had claimed."""
+
+STUCK_SECONDS = 600.0
+"""And one on this machine whose process is there, but says nothing for so long."""
 
 
 @dataclass
@@ -39,6 +43,22 @@ class Run:
     started_at: datetime = field(default_factory=utcnow)
     notes: list[str] = field(default_factory=list)
     """What a person should know of this run, for its summary, once each."""
+    in_shape: set[str] = field(default_factory=set)
+    """The vendors' objects and fields that this run has read as they should be: `hubspot:contact.firstname`."""
+
+    @property
+    def deadline(self) -> datetime:
+        """When this run takes up no more, and waits for no vendor any longer (UTC)."""
+        return self.started_at + timedelta(minutes=self.card.thresholds.run_minutes)
+
+    def batches(self, ids: Sequence[int], size: int) -> Iterator[list[int]]:
+        """`ids` in order, `size` at a time, until the deadline; what is left keeps its place for the next run."""
+        for start in range(0, len(ids), size):
+            if utcnow() >= self.deadline:
+                left, minutes = len(ids) - start, self.card.thresholds.run_minutes
+                self.note(f"ended after {minutes:g} minutes; {left} records wait for the next run")
+                return
+            yield list(ids[start : start + size])
 
     def note(self, text: str) -> None:
         """Add to the notes, unless it stands there already."""
@@ -94,12 +114,12 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
     """
     store = store or Ledger.open()
     stage, reason = effective_stage(card)
-    budget = Budget(card.usd_per_run, card.usd_per_month, month_spend(store, card.workflow))
     with alive(store, card.workflow, stage) as run_id:
-        run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=budget)
+        run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=Budget(store, card, run_id))
         if stage is not card.stage:
             run.note(f"runs {stage} instead of {card.stage}: {reason}")
-        yield run
+        with drift.told(run):
+            yield run
 
 
 @contextmanager
@@ -110,7 +130,7 @@ def alive(store: Ledger, workflow: str, stage: str) -> Iterator[str]:
     """
     run_id, now = uuid.uuid4().hex, utcnow()
     with store.write() as session:
-        _release_claims_of_the_dead(session, workflow)
+        bury_the_dead(session, workflow)
         session.add(
             ledger.Run(
                 id=run_id,
@@ -119,6 +139,7 @@ def alive(store: Ledger, workflow: str, stage: str) -> Iterator[str]:
                 stage=stage,
                 started_at=now,
                 heartbeat_at=now,
+                process=this_process(),
             )
         )
     ended = threading.Event()
@@ -162,39 +183,60 @@ def stage_variable(workflow: str) -> str:
     return f"{workflow.replace('-', '_')}_stage"
 
 
-def month_spend(store: Ledger, workflow: str) -> Decimal:
-    """US dollars spent on models by this workflow since the first of the month, UTC."""
-    start = utcnow().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    calls = ledger.ModelCall
-    with store.read() as session:
-        total = session.scalar(
-            sa.select(sa.func.sum(calls.cost)).where(calls.workflow == workflow, calls.created_at >= start)
-        )
-    return total or Decimal(0)
+def bury_the_dead(session: Session, workflow: str | None = None) -> list[ledger.Run]:
+    """End the runs whose process has died, and let go of what they held, so that others can take it up.
 
-
-def dead_runs(workflow: str) -> sa.Select[tuple[str]]:
-    """The ids of this workflow's runs that have ended, or whose heartbeat has stopped."""
+    Returns:
+        The runs that were found dead by this call; of one workflow, if one is named.
+    """
     runs = ledger.Run
-    stopped = runs.heartbeat_at < utcnow() - timedelta(seconds=ALIVE_SECONDS)
-    return sa.select(runs.id).where(runs.workflow == workflow, sa.or_(runs.ended_at.is_not(None), stopped))
+    open_ones = sa.select(runs).where(runs.ended_at.is_(None)).with_for_update(skip_locked=True)
+    mine = open_ones if workflow is None else open_ones.where(runs.workflow == workflow)
+    dead = [run for run in session.scalars(mine) if is_dead(run)]
+    for run in dead:
+        run.ended_at = utcnow()
+        history.note(session, "run died", f"runs/{run.id}", workflow=run.workflow)
+    session.flush()
+    for run_id in session.scalars(_holding_on(workflow)).all():
+        _let_go(session, run_id)
+    return dead
 
 
-def batches(ids: Sequence[int], size: int) -> Iterator[list[int]]:
-    """`ids` in order, `size` at a time."""
-    for start in range(0, len(ids), size):
-        yield list(ids[start : start + size])
+def _holding_on(workflow: str | None) -> sa.Select[tuple[str]]:
+    """The runs that have ended and hold something all the same: one that was taken for dead may have come back."""
+    runs, held = ledger.Run, []
+    for table in (ledger.Record, ledger.Action):
+        held.append(sa.select(table.run_id).where(table.run_id.is_not(None)))
+    held.append(sa.select(ledger.Reservation.run_id))
+    query = sa.select(runs.id).where(runs.ended_at.is_not(None), runs.id.in_(sa.union(*held)))
+    return query if workflow is None else query.where(runs.workflow == workflow)
 
 
-def _release_claims_of_the_dead(session: Session, workflow: str) -> None:
-    dead = dead_runs(workflow)
+def is_dead(run: ledger.Run) -> bool:
+    """Whether a run that has not ended never will.
+
+    On this machine its process is looked for, which is certain and at once; a process that is there is left in peace
+    for `STUCK_SECONDS`, however busy it is. Of another machine only the heartbeat tells.
+    """
+    silent = utcnow() - run.heartbeat_at
+    gone = is_gone(run.process) if run.process else None
+    if gone is None:
+        return silent > timedelta(seconds=ALIVE_SECONDS)
+    return gone or silent > timedelta(seconds=STUCK_SECONDS)
+
+
+def _let_go(session: Session, run_id: str) -> None:
     records, actions = ledger.Record, ledger.Action
-    session.execute(sa.update(records).where(records.run_id.in_(dead)).values(run_id=None))
-    session.execute(
+    session.execute(sa.update(records).where(records.run_id == run_id).values(run_id=None))
+    in_doubt = session.scalars(
         sa.update(actions)
-        .where(actions.run_id.in_(dead), actions.state == "acting")
+        .where(actions.run_id == run_id, actions.state == "acting")
         .values(run_id=None, state="unknown", reason="the run that was doing it died")
+        .returning(actions.id)
     )
+    for action_id in sorted(in_doubt):
+        history.note(session, "action unknown", f"actions/{action_id}", run=run_id)
+    lose(session, ledger.Reservation.run_id == run_id)
 
 
 def _beat(store: Ledger, run_id: str, ended: threading.Event) -> None:
@@ -209,7 +251,7 @@ def _beat(store: Ledger, run_id: str, ended: threading.Event) -> None:
 
 
 def _end(store: Ledger, run_id: str) -> None:
-    runs, records = ledger.Run, ledger.Record
+    runs = ledger.Run
     with store.write() as session:
         session.execute(sa.update(runs).where(runs.id == run_id).values(ended_at=utcnow()))
-        session.execute(sa.update(records).where(records.run_id == run_id).values(run_id=None))
+        _let_go(session, run_id)  # what an exception that nobody expected has left behind

@@ -14,7 +14,8 @@ from blocks.ledger import ModelCall, Record
 from blocks.models import Request
 from blocks.vendor import VendorError
 from tasks import records
-from tasks.prompt import LOST, TooLong, Variables, call_row, fit, within_budget
+from tasks.budget import LOST
+from tasks.prompt import TooLong, Variables, fit, within_budget
 from tasks.run import Run
 from tasks.verb import concurrently, raise_if_worth_retrying, verb
 
@@ -80,12 +81,9 @@ def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Var
             request = fit(Request(prompt, dict(variables(record)), corrections), run.model.input_limit())
         except TooLong as error:  # the model has become a smaller one since the first answer
             return _store(run, records.quarantine(record.id, str(error)))
-        reply = within_budget(run, record.id, request)
+        reply = within_budget(run, record.id, request, len(verdicts) + 1)
         if reply is None:
             return None
-        version = prompt.version(run.model.model_id)
-        with run.ledger.write() as session:
-            session.add(call_row(run, record.id, version, reply, attempt=len(verdicts) + 1))
         verdicts.append(judge(prompt.answer, reply.text, reply.stop_reason))
     return _store(run, _validated(record, last))
 

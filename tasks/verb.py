@@ -4,14 +4,21 @@ import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, ParamSpec, TypeVar
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import task_run
 from prefect.tasks import Task
 
+from blocks.guard import guarded_by
+from blocks.ledger import Ledger, utcnow
+from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
+from tasks.circuit import CircuitOpen
+from tasks.discipline import discipline
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +32,15 @@ WORKERS = 8
 """Calls in flight at once within a batch: under every vendor's own limit, and enough to hide their latency."""
 
 
+@runtime_checkable
+class HasDeadline(Protocol):
+    """A run: what has to end at a certain time."""
+
+    @property
+    def deadline(self) -> datetime:
+        """When it stops taking up more (UTC)."""
+
+
 def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a Prefect task that is retried when its `VendorError` says that this can help.
 
@@ -33,7 +49,7 @@ def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         base: Task[P, R] = Task(
-            function,
+            _disciplined(function),
             name=name,
             retries=len(BACKOFF_SECONDS),
             cache_policy=NO_CACHE,
@@ -42,8 +58,9 @@ def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            # A copy for each call: `_wait_as_asked` writes the vendor's wait into the task that it is given.
-            once = base.with_options(retry_condition_fn=_wait_as_asked)
+            until = next((arg.deadline for arg in args if isinstance(arg, HasDeadline)), None)
+            # A copy for each call: the wait that the vendor asks for is written into the task.
+            once = base.with_options(retry_condition_fn=_waits_as_asked(until))
             return once(*args, **kwargs)
 
         return call
@@ -51,14 +68,33 @@ def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _wait_as_asked(this: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    error = state.data
-    if not isinstance(error, VendorError) or error.permanent:
-        return False
-    backoff = BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1]
-    wait = max(backoff, error.retry_after or 0.0)
-    this.retry_delay_seconds = [wait]
-    return wait <= LONGEST_WAIT_SECONDS
+def _disciplined(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with the discipline of its ledger around every request that it makes to a vendor."""
+
+    @functools.wraps(function)
+    def watched(*args: P.args, **kwargs: P.kwargs) -> R:
+        stores = (getattr(arg, "ledger", arg) for arg in args)
+        store = next((store for store in stores if isinstance(store, Ledger)), None)
+        with guarded_by(discipline(store)) if store else nullcontext():
+            return function(*args, **kwargs)
+
+    return watched
+
+
+def _waits_as_asked(deadline: datetime | None) -> Callable[[Task[..., Any], TaskRun, State[Any]], bool]:
+    # A function, not a `partial`: Prefect takes anything else for a plain value, and never retries.
+    def wait_as_asked(this: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+        error = state.data
+        # An open circuit is no matter of seconds: the run ends and says so, and the next one looks again.
+        if not isinstance(error, VendorError) or error.permanent or isinstance(error, CircuitOpen):
+            return False
+        backoff = BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1]
+        wait = max(backoff, error.retry_after or 0.0)
+        this.retry_delay_seconds = [wait]
+        in_time = deadline is None or utcnow() + timedelta(seconds=wait) < deadline
+        return wait <= LONGEST_WAIT_SECONDS and in_time
+
+    return wait_as_asked
 
 
 def last_attempt() -> bool:
@@ -104,15 +140,17 @@ ACCOUNT = frozenset({401, 402, 403})
 def raise_if_worth_retrying(errors: Sequence[VendorError], succeeded: int) -> None:
     """After a batch: raise what Prefect should retry, or what stops the run; else the failed records wait their turn.
 
-    A permanent error that is about the account (401, 402, 403) would fail every other record too, so it is raised at
-    once. On the last attempt a batch with some successes goes on without its failures: one bad record never fails its
-    batch.
+    A permanent error that is about the account (401, 402, 403), or a reply that has changed its shape, would fail every
+    other record too, so it is raised at once. On the last attempt a batch with some successes goes on without its
+    failures: one bad record never fails its batch.
     """
     if not errors:
         return
-    account = next((e for e in errors if e.permanent and e.status in ACCOUNT), None)
-    if account:
-        raise account
+    everybodys = next((e for e in errors if e.permanent and (e.status in ACCOUNT or isinstance(e, SchemaDrift))), None)
+    if everybodys:
+        raise everybodys
+    if paused := next((e for e in errors if isinstance(e, CircuitOpen)), None):
+        raise paused
     retryable = [e for e in errors if not e.permanent]
     if retryable and not (last_attempt() and succeeded):
         raise max(retryable, key=lambda e: e.retry_after or 0.0)

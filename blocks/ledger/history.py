@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, utcnow
+from blocks.ledger.turns import take_turns
 
 GENESIS = "0" * 64
 """What the first row has for the hash of the one before."""
@@ -42,9 +43,6 @@ TOLD: dict[type[Base], tuple[str, ...]] = {
     ModelCall: ("record_id", "model", "prompt_version", "stop_reason"),
 }
 """What of them is repeated in the history itself, which outlives every redaction: no personal data of outsiders."""
-
-PG_LOCK = 0x5160_0FF
-"""The advisory lock under which PostgreSQL's writers take turns at the chain; SQLite has one writer at a time."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ def seal_new_rows(session: Session, _context: object = None) -> None:
 
 def write(connection: Connection, entries: Iterable[Entry]) -> None:
     """Append to the chain, inside the connection's transaction."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PG_LOCK)))
+    take_turns(connection, "history")
     previous = head(connection)
     rows = []
     for entry in entries:

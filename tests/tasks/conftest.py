@@ -103,7 +103,8 @@ def allow(ledger: Ledger, accounts: Callable[[], None]) -> Allow:  # noqa: ARG00
 
     def put(action: Action, key: str = "lead-triage:k", verdict: str = "approved", **changes: Any) -> Approved:
         payload = action.model_dump(mode="json")
-        digest = actions.digest(action.kind, payload)
+        credential = changes.get("credential", CREDENTIALS[action.kind.split(".")[0]])
+        digest = actions.digest(action.kind, payload, credential)
         fields: dict[str, Any] = {
             "key": f"{key}:{action.kind}",
             "workflow": "lead-triage",
@@ -112,7 +113,7 @@ def allow(ledger: Ledger, accounts: Callable[[], None]) -> Allow:  # noqa: ARG00
             "title": action.title,
             "payload": payload,
             "digest": digest,
-            "credential": CREDENTIALS[action.kind.split(".")[0]],
+            "credential": credential,
             "explanation": "",
             "stage": "selective",
             "state": "pending",

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from blocks import connections
 from blocks import ledger as tables
 from blocks.gmail import Gmail
-from blocks.ledger import Decision, Ledger, Receipt, Record, utcnow
+from blocks.ledger import Decision, History, Ledger, Receipt, Record, utcnow
 from blocks.vendor import VendorError
 from sandbox.client import Delivered, Sandbox
 from tasks import act, performers
@@ -381,11 +381,11 @@ def test_a_payload_that_was_changed_after_the_approval_is_not_done(
     with ledger.write() as session:
         decision = session.get_one(Decision, approved.decision_id)
         decision.payload = decision.payload | change
-    with pytest.raises(NotApproved, match="is not what was approved: its payload was changed"):
+    with pytest.raises(NotApproved, match="is not what was approved: it was changed"):
         do(approved)
     assert sandbox.sent() == sandbox.drafts() == []
     assert row(ledger, approved).state == "refused"  # out of the way of the others
-    assert "its payload was changed" in (row(ledger, approved).reason or "")
+    assert "it was changed afterwards" in (row(ledger, approved).reason or "")
 
 
 def test_a_strangers_mention_rings_nobody_in_slack(
@@ -526,3 +526,43 @@ def test_a_marker_is_the_same_for_the_same_action_and_tells_nothing() -> None:
 @pytest.mark.usefixtures("accounts")
 def test_the_blocks_are_read_once_a_process() -> None:
     assert connections.load("slack/team") is connections.load("slack/team")
+
+
+def test_an_approval_for_one_mailbox_is_no_approval_for_another(
+    sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], Action], allow: Allow, do: Callable[[Approved], None]
+) -> None:
+    approved = allow(wanted("gmail.send_reply"))
+    with ledger.write() as session:
+        session.execute(sa.update(tables.Action).values(credential="gmail/other"))
+    with pytest.raises(act.Tampered, match="changed afterwards"):
+        do(approved)
+    assert row(ledger, approved).state == "refused"
+    assert sandbox.sent() == []
+
+
+def test_an_approval_is_used_once_whatever_is_written_into_the_ledger(
+    sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], Action], allow: Allow, do: Callable[[Approved], None]
+) -> None:
+    approved = allow(wanted("gmail.send_reply"))
+    do(approved)
+    with ledger.write() as session:
+        session.execute(sa.update(tables.Action).values(state="pending", progress=None, attempts=0))
+    with pytest.raises(act.Tampered, match="its approval is used up"):
+        do(approved)
+    assert row(ledger, approved).state == "refused"
+    assert len(sandbox.sent()) == 1
+
+
+def test_the_history_tells_what_was_tried_and_how_it_ended(
+    sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], Action], allow: Allow, do: Callable[[Approved], None]
+) -> None:
+    approved = allow(wanted("gmail.send_reply"))
+    sandbox.fault("rate_limited", "google", "drafts/send")
+    with pytest.raises(VendorError):
+        do(approved)
+    do(approved)
+    with ledger.read() as session:
+        told = list(session.scalars(sa.select(History.event).order_by(History.id)))
+    assert told[1:] == [
+        "action wanted", "decision", "action acting", "action pending", "action acting", "receipt",
+    ]  # fmt: skip

@@ -114,7 +114,9 @@ def test_an_edited_reply_is_sent_as_it_was_edited(sandbox: Sandbox, ledger: Ledg
     decision, action = only_decision(ledger), only_action(ledger)
     assert decision.edited
     assert action.payload["body"] == "Hello Ann, of course."
-    assert decision.digest == actions.digest(action.kind, action.payload | {"body": "Hello Ann, on Tuesday."})
+    assert decision.digest == actions.digest(
+        action.kind, action.payload | {"body": "Hello Ann, on Tuesday."}, action.credential
+    )
 
 
 def test_a_rejected_reply_is_not_sent_and_the_reason_is_kept(sandbox: Sandbox, ledger: Ledger, waiting: int) -> None:
@@ -176,7 +178,7 @@ def test_an_approved_payload_that_was_tampered_with_is_not_sent(sandbox: Sandbox
         )
     state = work(ledger)
     assert state.is_failed()
-    with pytest.raises(NotApproved, match="its payload was changed"):
+    with pytest.raises(NotApproved, match="it was changed afterwards"):
         state.result()
     assert sandbox.sent() == sandbox.drafts() == []
 

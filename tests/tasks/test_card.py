@@ -27,6 +27,7 @@ CARD: dict[str, Any] = {
     "on_outage": "The next run takes it up.",
     "on_rate_limit": "The batch waits as long as it is asked to.",
     "usd_per_run": Decimal("0.50"),
+    "usd_per_day": Decimal(4),
     "usd_per_month": Decimal(40),
     "stage": Stage.GATED,
     "thresholds": Thresholds(**THRESHOLDS),
@@ -142,6 +143,7 @@ def test_an_unknown_kind_of_action_is_refused_with_those_that_exist() -> None:
         ("sentence", "Sorts."),
         ("stage", "autonomous"),
         ("usd_per_run", 0),
+        ("usd_per_day", 0),
         ("usd_per_month", -1),
     ],
 )

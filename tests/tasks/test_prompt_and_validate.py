@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,8 +25,9 @@ from flows.lead_triage import variables
 from sandbox import credentials
 from sandbox.client import Sandbox
 from tasks import fetch, prompt, validate
+from tasks.budget import spent_since
 from tasks.prompt import SHORTEST, TooLong, fit
-from tasks.run import Run, month_spend
+from tasks.run import Run
 
 Begin = Callable[..., AbstractContextManager[Run]]
 Answer = Callable[..., dict[str, Any]]
@@ -404,7 +406,7 @@ def test_the_monthly_ceiling_counts_earlier_runs(
 ) -> None:
     number = add_record()
     spend_before(ledger, number, "39.9999")
-    (note,) = triage()
+    (note,) = triage(usd_per_day=Decimal(100))
     assert "usd_per_month is $40.0000" in note
     assert sandbox.model_calls() == []
 
@@ -432,7 +434,9 @@ def test_a_lost_reply_counts_as_paid(
         prompt.ask(run, [number], variables)
     lost, answered = calls(ledger)
     assert (lost.stop_reason, lost.cost) == ("lost", worst)
-    assert run.budget.spent == worst + answered.cost == month_spend(ledger, run.card.workflow)
+    assert run.budget.spent == worst + answered.cost
+    with ledger.read() as session:
+        assert spent_since(session, run.card.workflow, run.started_at - timedelta(hours=1)) == run.budget.spent
 
 
 def test_a_long_text_is_cut_in_the_middle(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,8 +14,10 @@ from blocks.ledger import Run as RunRow
 from flows.lead_triage import CARD
 from tasks import fetch
 from tasks import run as runs
+from tasks.budget import spent_since
 from tasks.card import Stage
-from tasks.run import Run, batches, effective_stage, month_spend
+from tasks.processes import this_process
+from tasks.run import Run, effective_stage
 
 Begin = Callable[..., AbstractContextManager[Run]]
 
@@ -35,7 +38,9 @@ def variable(prefect_server: None) -> Iterator[Callable[[str], None]]:  # noqa: 
 def other_run(ledger: Ledger) -> Callable[..., str]:
     """Another run's row, with a heartbeat some seconds ago, and ended or not."""
 
-    def add(heartbeat_ago: float = 0, workflow: str = "lead-triage", ended: bool = False) -> str:
+    def add(
+        heartbeat_ago: float = 0, workflow: str = "lead-triage", ended: bool = False, process: str | None = None
+    ) -> str:
         beat = utcnow() - timedelta(seconds=heartbeat_ago)
         with ledger.write() as session:
             session.add(
@@ -46,6 +51,7 @@ def other_run(ledger: Ledger) -> Callable[..., str]:
                     started_at=beat,
                     heartbeat_at=beat,
                     ended_at=beat if ended else None,
+                    process=process,
                 )
             )
         return "other"
@@ -102,22 +108,45 @@ def test_a_note_is_kept_once(begin: Begin) -> None:
         assert run.notes == ["the same"]
 
 
+@pytest.mark.parametrize(
+    "life",
+    [
+        {"heartbeat_ago": 5},
+        {"heartbeat_ago": 5, "process": "another-machine 1 2"},
+        {"heartbeat_ago": runs.STUCK_SECONDS - 30, "process": this_process()},  # busy, or the lid was closed
+    ],
+    ids=["heard of", "heard of elsewhere", "silent, and its process is there"],
+)
 def test_a_living_runs_records_are_not_taken(
-    ledger: Ledger, begin: Begin, add_record: Callable[..., int], other_run: Callable[..., str]
+    ledger: Ledger,
+    begin: Begin,
+    add_record: Callable[..., int],
+    other_run: Callable[..., str],
+    life: dict[str, Any],
 ) -> None:
     held, free = add_record(message_id="m1"), add_record(message_id="m2")
-    hold(ledger, held, other_run(heartbeat_ago=5))
+    hold(ledger, held, other_run(**life))
     with begin() as run:
         assert fetch.claim(run, 10) == [free]
 
 
-@pytest.mark.parametrize("death", [{"heartbeat_ago": runs.ALIVE_SECONDS + 1}, {"ended": True}])
+@pytest.mark.parametrize(
+    "death",
+    [
+        {"heartbeat_ago": runs.ALIVE_SECONDS + 1},
+        {"heartbeat_ago": runs.ALIVE_SECONDS + 1, "process": "another-machine 1 2"},
+        {"heartbeat_ago": 0, "process": f"{this_process()}0"},  # the number is somebody else's by now
+        {"heartbeat_ago": runs.STUCK_SECONDS + 1, "process": this_process()},
+        {"ended": True},
+    ],
+    ids=["silent", "silent elsewhere", "its process is gone", "stuck", "ended and still holding on"],
+)
 def test_a_dead_runs_records_are_taken_up(
     ledger: Ledger,
     begin: Begin,
     add_record: Callable[..., int],
     other_run: Callable[..., str],
-    death: dict[str, float],
+    death: dict[str, Any],
 ) -> None:
     held, free = add_record(message_id="m1"), add_record(message_id="m2")
     hold(ledger, held, other_run(**death))
@@ -225,10 +254,23 @@ def test_the_months_spend_is_this_months_and_this_workflows(ledger: Ledger, add_
                     created_at=when,
                 )
             )
-    assert month_spend(ledger, "lead-triage") == Decimal("1.250000001")
-    assert month_spend(ledger, "nobody") == 0
+    with ledger.read() as session:
+        assert spent_since(session, "lead-triage", month) == Decimal("1.250000001")
+        assert spent_since(session, "nobody", month) == 0
 
 
-def test_batches_keep_the_order_and_leave_nothing_out() -> None:
-    assert list(batches([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
-    assert list(batches([], 2)) == []
+def test_batches_keep_the_order_and_leave_nothing_out(begin: Begin) -> None:
+    with begin() as run:
+        assert list(run.batches([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
+        assert list(run.batches([], 2)) == []
+        assert run.notes == []
+
+
+def test_a_run_takes_up_nothing_after_its_deadline_and_says_what_is_left(begin: Begin) -> None:
+    with begin() as run:
+        run.started_at -= timedelta(minutes=29, seconds=59)
+        batches = run.batches([1, 2, 3, 4, 5], 2)
+        assert next(batches) == [1, 2]
+        run.started_at -= timedelta(seconds=2)
+        assert list(batches) == []
+        assert run.notes == ["ended after 30 minutes; 3 records wait for the next run"]
