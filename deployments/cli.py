@@ -50,11 +50,18 @@ def demo(*, port: Port = None) -> int:
 
 
 @app.command(group=start)
-def up(*, port: Port = None) -> int:
+def up(
+    *,
+    port: Port = None,
+    host: Annotated[str, Parameter(help="The address to listen on. Others than this machine need a password.")] = (
+        "127.0.0.1"
+    ),
+    password: Annotated[bool, Parameter(negative="", help="Ask for a password on this machine, too.")] = False,
+) -> int:
     """Start the Prefect server, a worker and every deployment on this machine, until Ctrl-C."""
     from deployments.up import up
 
-    return up(port)
+    return up(port, host, ask_password=password)
 
 
 @app.command(group=start)
@@ -273,7 +280,7 @@ def redact(
         int | None, Parameter(help="What was closed longer ago. By default SIGNOFF_RETENTION_DAYS, or 90.")
     ] = None,
     record: Annotated[
-        list[int] | None, Parameter(negative="", help="This record, however young; may be repeated.")
+        list[int] | None, Parameter(negative="", consume_multiple=True, help="These records, however young.")
     ] = None,
     person: Annotated[str | None, Parameter(help="Everything that came from this e-mail address.")] = None,
     yes: Annotated[bool, Parameter(negative="", help="Do not ask first.")] = False,

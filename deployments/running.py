@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployments.errors import StackError
+from deployments.password import write_private
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("SIGNOFF_HOME") or ROOT / ".signoff")
@@ -19,7 +20,7 @@ RUNNING = HOME / "running.json"
 
 def announce(environment: Mapping[str, str]) -> None:
     """Say that this process keeps a stack up, and how to talk to it."""
-    RUNNING.write_text(json.dumps({**environment, "pid": str(os.getpid())}))
+    write_private(RUNNING, json.dumps({**environment, "pid": str(os.getpid())}))  # with the server's password
 
 
 def withdraw() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Self
 from deployments import running
 from deployments.errors import StackError
 from deployments.machine import HOST, answers, busy, command_of, descendants, kill_group, signal_group
+from deployments.password import make_private
 from deployments.running import ROOT
 
 PORT = 4200
@@ -51,10 +54,14 @@ class Stack:
     port: int = PORT
     ledger_url: str | None = None
     """Where the ledger is; by default a SQLite file in `home`."""
+    host: str = HOST
+    """The address that the server listens on."""
+    password: str | None = None
+    """What the server asks for (`user:password`); None where only this machine can reach it."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self.home.mkdir(parents=True, exist_ok=True)
+        make_private(self.home)
         self.stop_leftovers()
         return self
 
@@ -64,21 +71,33 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where the Prefect UI is."""
-        return f"http://{HOST}:{self.port}"
+        """Where the Prefect server is, from this machine."""
+        host = HOST if self.host in ("0.0.0.0", "::", "localhost") else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def public_url(self) -> str:
+        """Where the Prefect UI is, from wherever the server can be reached."""
+        if self.host not in ("0.0.0.0", "::"):
+            return self.url
+        name = socket.getfqdn()
+        return f"http://{socket.gethostname() if name.startswith('localhost') else name}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
         """What every process of this stack, and a command that talks to it, must have in its environment."""
+        auth = {"PREFECT_SERVER_API_AUTH_STRING": self.password, "PREFECT_API_AUTH_STRING": self.password}
         return {
             **PREFECT_SETTINGS,
+            **({name: value for name, value in auth.items() if value}),
             "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_API_URL": f"{self.url}/api",
-            "PREFECT_UI_URL": self.url,
+            "PREFECT_UI_URL": self.public_url,
+            "PREFECT_UI_API_URL": f"{self.public_url}/api",
             "SIGNOFF_ROOT": str(ROOT),
             "SIGNOFF_LEDGER_URL": self.ledger_url or f"sqlite:///{self.home / 'ledger.db'}",
             # Any web page that is open in a browser on this machine could otherwise approve, and read every secret.
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.public_url,
             "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])),
         }
@@ -91,10 +110,10 @@ class Stack:
         """
         if busy(self.port):
             raise StackError(f"port {self.port} is in use{_by_prefect(self.url)}: stop that, or choose another --port")
-        self._start("server", ["prefect", "server", "start", "--host", HOST, "--port", str(self.port)])
+        self._start("server", ["prefect", "server", "start", "--host", self.host, "--port", str(self.port)])
         self.wait_for("server", lambda: answers(f"{self.url}/api/health"))
         # Two that start at once both find the port free: the second one's answers come from the first one's server.
-        if server_home(self.url) != self.home / "prefect":
+        if server_home(self.url, self.password) != self.home / "prefect":
             raise StackError(f"port {self.port} was taken by another Prefect server meanwhile: choose another --port")
 
     def announce(self) -> None:
@@ -221,12 +240,14 @@ class Stack:
             raise StackError(f"{name} failed: {_last_line(self.log(name))} (all of it: {self.log(name)})")
 
 
-def server_home(url: str) -> Path | None:
+def server_home(url: str, password: str | None) -> Path | None:
     """Where the Prefect server at `url` keeps its state, or None when it does not say."""
-    from urllib.request import urlopen
+    from urllib.request import Request, urlopen
 
+    basic = b64encode((password or "").encode()).decode()
+    asked = Request(f"{url}/api/admin/settings", headers={"Authorization": f"Basic {basic}"} if password else {})
     try:
-        with urlopen(f"{url}/api/admin/settings", timeout=5) as reply:
+        with urlopen(asked, timeout=5) as reply:
             return Path(json.load(reply)["home"])
     except (OSError, ValueError, KeyError):
         return None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 
-from deployments.machine import ends_cleanly, wait_for_the_end
+from deployments.machine import HOST, ends_cleanly, wait_for_the_end
+from deployments.password import file as password_file
+from deployments.password import is_loopback, make_private, password
 from deployments.running import HOME, refuse_a_second, use
 from deployments.stack import PORT, Stack
 
 
-def up(port: int | None) -> int:
+def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int:
     """Start the server, the worker and the deployments; stop them on Ctrl-C."""
     refuse_a_second()
-    stack = Stack(HOME, port or PORT, ledger_url=os.environ.get("SIGNOFF_LEDGER_URL"))
-    stack.home.mkdir(parents=True, exist_ok=True)  # Prefect warns when the parent of its home does not exist
+    make_private(HOME)  # now: Prefect warns when the parent of its home does not exist
+    alone = is_loopback(host)
+    secret = password(HOME) if ask_password or not alone else None
+    ledger_url = os.environ.get("SIGNOFF_LEDGER_URL")
+    stack = Stack(HOME, port or PORT, ledger_url=ledger_url, host=host, password=secret)
     use(stack.environment)
     from deployments import views
     from deployments.cards import cards
@@ -29,7 +34,11 @@ def up(port: int | None) -> int:
         lowered = lower_new_workflows()
         stack.start_worker()
         status.stop()
-        views.console.print(f"Prefect UI  {stack.url}\nLogs        {stack.home}/*.log", markup=False)
+        views.console.print(f"Prefect UI  {stack.public_url}\nLogs        {stack.home}/*.log", markup=False)
+        if secret:
+            views.console.print(f"Password    the whole line in {password_file(HOME)}", markup=False)
+        if not alone:
+            views.console.print("Others can reach it, unencrypted: put a proxy with TLS before it.", markup=False)
         for workflow, variable in lowered:
             views.console.print(
                 f"{workflow} starts in shadow: it records what it would do, and does nothing. "
@@ -39,8 +48,16 @@ def up(port: int | None) -> int:
         for missing in missing_credentials(cards()):
             views.console.print(f"Not connected yet: {missing}", markup=False)
         if stack.port != PORT:
-            views.console.print(f"For prefect's own commands: export PREFECT_API_URL={stack.url}/api", markup=False)
+            _say_export(f"PREFECT_API_URL={stack.url}/api")
+        if secret:
+            _say_export(f'PREFECT_API_AUTH_STRING="$(cat {password_file(HOME)})"')
         views.console.print("Ctrl-C stops everything.")
-        with reaping(local=True):
+        with reaping(local=alone):
             wait_for_the_end()
     return 0
+
+
+def _say_export(setting: str) -> None:
+    from deployments import views
+
+    views.console.print(f"For prefect's own commands: export {setting}", markup=False, soft_wrap=True)
