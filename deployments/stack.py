@@ -148,7 +148,6 @@ class Stack:
             StackError: Prefect refused.
         """
         create_pool()
-        create_limits()
         register_blocks()
         self._run("deploy", ["prefect", "--no-prompt", "deploy", "--all"])
 

@@ -8,7 +8,7 @@ from deployments.machine import HOST, ends_cleanly, wait_for_the_end
 from deployments.password import file as password_file
 from deployments.password import is_loopback, make_private, password
 from deployments.running import HOME, refuse_a_second, use
-from deployments.stack import PORT, Stack
+from deployments.stack import PORT, Stack, create_limits
 
 
 def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int:
@@ -31,6 +31,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
         stack.announce()
         status.update("Putting the deployments on it ...")
         stack.deploy()
+        create_limits()
         lowered = lower_new_workflows()
         stack.start_worker()
         status.stop()

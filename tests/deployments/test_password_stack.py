@@ -19,8 +19,15 @@ from tests.deployments.machinery import BIN, clean_environment, eventually, run,
 
 @pytest.mark.parametrize(
     ("host", "alone"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
-    + [("192.168.1.7", False), ("signoff.example", False)],
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.7", False),
+        ("signoff.example", False),
+    ],
 )
 def test_who_can_reach_a_host_is_told_from_it(host: str, alone: bool) -> None:
     assert is_loopback(host) is alone
