@@ -103,7 +103,7 @@ def wait_for_answer(waiting: ledger.Action) -> dict[str, Any]:
             _delete_input(client, UUID(flow_run.id), key)
     form = _form(waiting)
     form._description = waiting.explanation
-    answer: RunInput = suspend_flow_run(wait_for_input=form, key=PAUSE_KEY)
+    answer: RunInput = suspend_flow_run(wait_for_input=form, key=PAUSE_KEY, timeout=_seconds_left(waiting))
     return answer.model_dump()
 
 
@@ -133,6 +133,17 @@ def no_longer_suspended(flow_run_ids: Sequence[str]) -> list[tuple[str, bool]]:
             runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
             found += [(str(run.id), run.state_name in ("Cancelled", "Cancelling")) for run in runs]
     return found
+
+
+def gone(flow_run_ids: Sequence[str]) -> set[str]:
+    """Those of these runs that Prefect does not know: somebody has deleted them."""
+    found: set[str] = set()
+    with get_client(sync_client=True) as client:
+        for start in range(0, len(flow_run_ids), PAGE):
+            wanted = {"id": {"any_": list(flow_run_ids[start : start + PAGE])}}
+            runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
+            found |= {str(run.id) for run in runs}
+    return set(flow_run_ids) - found
 
 
 def cancel(flow_run_ids: Sequence[str], why: str) -> None:
@@ -165,10 +176,9 @@ def _create_runs(client: SyncPrefectClient, deployment_id: UUID, waiting: Sequen
     """The suspended runs of these actions, made in one request and one transaction of the server's."""
     wanted = []
     for action in waiting:
-        left = (action.expires_at - utcnow()) if action.expires_at else timedelta(days=365)
         run = DeploymentFlowRunCreate(
             parameters={"action_id": action.id},
-            state=to_state_create(_suspended(max(1, int(left.total_seconds())))),
+            state=to_state_create(_suspended(_seconds_left(action))),
             name=f"{action.title} (#{action.id})",
             # With the time: a ledger that was restored asks anew, and is not given the answer of before.
             idempotency_key=f"{action.key}:{action.digest[:16]}:{action.created_at.timestamp()}",
@@ -184,6 +194,11 @@ def _create_runs(client: SyncPrefectClient, deployment_id: UUID, waiting: Sequen
         # Most often "database is locked": SQLite under load. Each has its idempotency key: all may be asked for again.
         raise VendorError("prefect", "create approval runs", failed or "some are missing", permanent=False)
     return [UUID(result["flow_run_id"]) for result in results]
+
+
+def _seconds_left(action: ledger.Action) -> int:
+    left = (action.expires_at - utcnow()) if action.expires_at else timedelta(days=365)
+    return max(1, int(left.total_seconds()))
 
 
 def _save_form(client: SyncPrefectClient, action: ledger.Action, flow_run_id: UUID) -> None:

@@ -137,7 +137,7 @@ def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None) -> ledg
 
 @verb("catch up on approvals")
 def catch_up(store: Ledger, workflow: str) -> None:
-    """Before new work: take in what was answered, close what has expired, and ask for what was never asked.
+    """Before new work: take in what was answered, close what has expired, and ask for what has no form (any more).
 
     Raises:
         ApprovalError: actions wait, but nobody could approve them.
@@ -146,6 +146,7 @@ def catch_up(store: Ledger, workflow: str) -> None:
     now = utcnow()
     _collect(store, workflow)
     _expire(store, workflow, now)
+    _forget_deleted_forms(store, workflow)
     request(store, [a.id for a in _waiting(store, workflow)])
 
 
@@ -165,6 +166,16 @@ def _collect(store: Ledger, workflow: str) -> None:
         given = CANCELLED if cancelled else approval_runs.answer_of(flow_run_id)
         if given is not None:
             settle(store, by_run[flow_run_id], given)
+
+
+def _forget_deleted_forms(store: Ledger, workflow: str) -> None:
+    """Whoever deletes a form in Prefect has decided nothing: the action gets a new one."""
+    gone = approval_runs.gone([a.flow_run_id for a in _waiting(store, workflow) if a.flow_run_id])
+    if gone:
+        table = ledger.Action
+        orphans = sa.update(table).where(table.state == "waiting", table.flow_run_id.in_(gone))
+        with store.write() as session:
+            session.execute(orphans.values(flow_run_id=None))
 
 
 def _expire(store: Ledger, workflow: str, now: datetime) -> None:

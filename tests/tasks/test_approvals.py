@@ -320,3 +320,16 @@ def test_a_run_that_somebody_forces_on_without_an_answer_sends_nothing(
     approvals.respond(ledger, waiting, approve=True, approver="Mara")
     work(ledger)
     assert len(sandbox.sent()) == 1
+
+
+def test_an_action_whose_form_was_deleted_is_asked_about_again(sandbox: Sandbox, ledger: Ledger, waiting: int) -> None:
+    first = only_action(ledger).flow_run_id
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(first))
+    approvals.catch_up(ledger, "lead-triage")
+    again = only_action(ledger)
+    assert (again.state, again.flow_run_id not in (None, first)) == ("waiting", True)
+    assert prefect_state(ledger) == "Suspended"
+    approvals.respond(ledger, waiting, approve=True, approver="Mara")
+    work(ledger)
+    assert len(sandbox.sent()) == 1
