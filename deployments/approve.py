@@ -76,18 +76,33 @@ def decide(
         raise CommandError("--body-file replaces the text of one action: give one number")
     if (len(chosen) > 1 or not ids) and not yes:
         _confirm(chosen, approve=approve)
-    body = _read(body_file)
-    outcomes = []
-    for action in chosen:
-        try:
-            approvals.respond(
-                ledger, action.id, approve=approve, approver=approver or getpass.getuser(), comment=comment, body=body
-            )
-            outcomes.append({"id": action.id, "title": action.title, "decided": True, "error": None})
-        except approvals.ApprovalError as error:
-            outcomes.append({"id": action.id, "title": action.title, "decided": False, "error": str(error)})
+    who, body = approver or getpass.getuser(), _read(body_file)
+    if len(chosen) > 1:
+        numbers = [action.id for action in chosen]
+        errors = approvals.respond_together(ledger, numbers, approve=approve, approver=who, comment=comment)
+    else:
+        errors = {chosen[0].id: _respond(ledger, chosen[0].id, approve, who, comment, body)}
+    outcomes: list[dict[str, object]] = [
+        {
+            "id": action.id,
+            "title": action.title,
+            "decided": errors[action.id] is None,
+            "error": str(errors[action.id] or "") or None,
+        }
+        for action in chosen
+    ]
     _tell(outcomes, approve=approve, as_json=as_json)
     return 0 if all(outcome["decided"] for outcome in outcomes) else 1
+
+
+def _respond(
+    ledger: Ledger, action_id: int, approve: bool, approver: str, comment: str, body: str | None
+) -> approvals.ApprovalError | None:
+    try:
+        approvals.respond(ledger, action_id, approve=approve, approver=approver, comment=comment, body=body)
+    except approvals.ApprovalError as error:
+        return error
+    return None
 
 
 def _chosen(ledger: Ledger, ids: Sequence[int], *, workflow: str | None, kind: str | None) -> list[Action]:

@@ -11,7 +11,8 @@ from tasks.run import alive
 def perform_action(action_id: int) -> str:
     """Take a person's decision on one action, and do exactly that.
 
-    Its runs are created suspended, one for each action, and start when somebody has answered the form.
+    Its runs are created suspended, one for each action, and start when somebody has answered the form. Of those that
+    were approved together, one carries out all.
     """
     ledger = Ledger.open()
     decision = approvals.settle(ledger, action_id, approvals.answer(ledger, action_id))

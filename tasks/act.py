@@ -85,7 +85,7 @@ def resume(run: Run) -> None:
 
 @verb("act")
 def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
-    """Do the one action that a person has decided on.
+    """Do the action that a person has decided on, and those that were approved together with it.
 
     Raises:
         NotApproved: the ledger does not allow it.
@@ -93,11 +93,15 @@ def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
         NotDone: the workflow is stopped, or nobody can tell whether it was done.
     """
     with ledger.read() as session:
-        workflow = session.get_one(Action, approved.action_id).workflow
-    stage, why = lowered_to(workflow)
+        mine = session.get_one(Action, approved.action_id)
+        together = _allowed(Stage.GATED).where(Action.flow_run_id == mine.flow_run_id, Action.id != mine.id)
+        others = [(action, decision_id) for action, decision_id in session.execute(together)]
+    stage, why = lowered_to(mine.workflow)
     if stage is Stage.SHADOW:
-        raise NotDone(f"{workflow} is stopped ({why}): the action waits until its stage is raised again")
+        raise NotDone(f"{mine.workflow} is stopped ({why}): the action waits until its stage is raised again")
+    errors = carry_out(ledger, run_id, others)
     do(ledger, run_id, approved)
+    raise_if_worth_retrying(errors, succeeded=1)
     with ledger.read() as session:
         action = session.get_one(Action, approved.action_id)
     if action.state != "done":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import Keyset, keyset_from_paused_state
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Suspended, to_state_create
+from prefect.states import Cancelled, Completed, Suspended, to_state_create
 from pydantic import Field, create_model
 
 from blocks import ledger
@@ -144,6 +145,15 @@ def gone(flow_run_ids: Sequence[str]) -> set[str]:
             runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
             found |= {str(run.id) for run in runs}
     return set(flow_run_ids) - found
+
+
+def close(decided: Sequence[ledger.Action], name: str, why: str) -> None:
+    """End the suspended runs of actions that were decided elsewhere, as completed, with what was decided."""
+    with get_client(sync_client=True) as client:
+        for action in decided:
+            with suppress(ObjectNotFound):
+                state: State[Any] = Completed(name=name, message=why)
+                client.set_flow_run_state(UUID(action.flow_run_id), state, force=True)
 
 
 def cancel(flow_run_ids: Sequence[str], why: str) -> None:

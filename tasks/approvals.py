@@ -19,7 +19,17 @@ from tasks import actions, approval_runs
 from tasks.approval_runs import ApprovalError, Decision, EditableDecision
 from tasks.verb import verb
 
-__all__ = ["ApprovalError", "action", "answer", "catch_up", "request", "respond", "settle", "waiting_action"]
+__all__ = [
+    "ApprovalError",
+    "action",
+    "answer",
+    "catch_up",
+    "request",
+    "respond",
+    "respond_together",
+    "settle",
+    "waiting_action",
+]
 
 
 CANCELLED = {"decision": "reject", "approver": "Prefect", "comment": "its run was cancelled in Prefect", "body": "-"}
@@ -53,16 +63,48 @@ def respond(
         ApprovalError: the action does not wait, the form refuses the answer, or there is no text to edit.
     """
     waiting = waiting_action(store, action_id)
-    editable = actions.KINDS[waiting.kind].editable
-    if body is not None and editable is None:
-        raise ApprovalError(f"action {action_id} ({waiting.title}) has no text to edit")
-    answer = {"decision": "approve" if approve else "reject", "approver": approver, "comment": comment}
-    if editable:
-        answer["body"] = waiting.payload[editable] if body is None else body
+    answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment, body=body)
     if refused := approval_runs.resume(str(waiting.flow_run_id), answer):
         raise ApprovalError(f"action {action_id} ({waiting.title}) cannot be decided: {refused}")
     # At once, not when a worker gets to the run: the list of what waits is then true, and a dead worker loses nothing.
     settle(store, action_id, answer)
+
+
+def respond_together(
+    store: Ledger, action_ids: Sequence[int], *, approve: bool, approver: str, comment: str = ""
+) -> dict[int, ApprovalError | None]:
+    """Decide on several at once. One run carries out all that is approved: a process each would swamp the machine.
+
+    Returns:
+        For each action, why it could not be decided, or None.
+    """
+    outcomes: dict[int, ApprovalError | None] = {}
+    chosen: list[ledger.Action] = []
+    for action_id in action_ids:
+        try:
+            chosen.append(waiting_action(store, action_id))
+            outcomes[action_id] = None
+        except ApprovalError as error:
+            outcomes[action_id] = error
+    carrier, settled = (chosen[0] if approve and chosen else None), []
+    for waiting in chosen:
+        if waiting is not carrier:
+            answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment)
+            decision = settle(store, waiting.id, answer)
+            if decision.verdict == ("approved" if approve else "rejected"):
+                settled.append(waiting)
+            else:
+                outcomes[waiting.id] = ApprovalError(f"action {waiting.id} was {decision.verdict} meanwhile")
+    if carrier is None:
+        approval_runs.close(settled, "Rejected", f"by {approver}")
+        return outcomes
+    _carried_by(store, carrier, settled)
+    approval_runs.close(settled, "Approved", f"by {approver}, and carried out by the run of #{carrier.id}")
+    try:
+        respond(store, carrier.id, approve=True, approver=approver, comment=comment)
+    except ApprovalError as error:  # somebody was faster: what was approved with it waits for the workflow's next run
+        outcomes[carrier.id] = error
+    return outcomes
 
 
 def answer(store: Ledger, action_id: int) -> dict[str, Any]:
@@ -148,6 +190,28 @@ def catch_up(store: Ledger, workflow: str) -> None:
     _expire(store, workflow, now)
     _forget_deleted_forms(store, workflow)
     request(store, [a.id for a in _waiting(store, workflow)])
+
+
+def _filled_in(
+    waiting: ledger.Action, *, approve: bool, approver: str, comment: str, body: str | None = None
+) -> dict[str, Any]:
+    """The action's form as a person has filled it in.
+
+    Raises:
+        ApprovalError: there is no text to edit.
+    """
+    editable = actions.KINDS[waiting.kind].editable
+    if body is not None and editable is None:
+        raise ApprovalError(f"action {waiting.id} ({waiting.title}) has no text to edit")
+    filled = {"decision": "approve" if approve else "reject", "approver": approver, "comment": comment}
+    return filled | ({"body": waiting.payload[editable] if body is None else body} if editable else {})
+
+
+def _carried_by(store: Ledger, carrier: ledger.Action, others: Sequence[ledger.Action]) -> None:
+    table = ledger.Action
+    theirs = sa.update(table).where(table.id.in_([other.id for other in others]), table.state == "pending")
+    with store.write() as session:
+        session.execute(theirs.values(flow_run_id=carrier.flow_run_id))
 
 
 def _bind(store: Ledger, action_id: int, flow_run_id: str) -> None:

@@ -117,6 +117,22 @@ def test_several_numbers_with_yes(triaged: Machine) -> None:
     ]
     for action in (first, second):
         assert triaged.becomes(action.id, "rejected").reason == "Both."
+        assert triaged.state_of(str(action.flow_run_id)) == "Rejected"
+
+
+def test_many_approved_at_once_are_carried_out_by_one_process(triaged: Machine) -> None:
+    waiting = [a for a in triaged.actions() if a.state == "waiting" and a.kind == "gmail.send_reply"][-12:]
+    numbers = [str(action.id) for action in waiting]
+    done = triaged.signoff("approvals", "approve", *numbers, "--as", "Ana", "--yes", "--json")
+    assert all(row["decided"] for row in done.json)
+    for action in waiting:
+        now = triaged.becomes(action.id, "done")
+        assert now.flow_run_id == waiting[0].flow_run_id, "its link leads to the run that carried it out"
+        assert len(triaged.sent_in(action)) == 1
+    states = [triaged.state_of(str(action.flow_run_id)) for action in waiting[1:]]
+    assert set(states) == {"Approved"}
+    pids = [triaged.ask("GET", f"/flow_runs/{action.flow_run_id}")["infrastructure_pid"] for action in waiting]
+    assert [pid for pid in pids if pid] == pids[:1]
 
 
 def test_a_number_that_does_not_exist(triaged: Machine) -> None:
