@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench install demo up check test lint types layers format lock clean help
+.PHONY: bench chaos install demo up check test lint types layers format lock clean help
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -46,6 +46,9 @@ layers: install ## do imports point one way?
 
 bench: install ## how fast, next to the bare SDK
 	@$(BIN)/python -m benchmarks.triage
+
+chaos: install ## every fault, at every destination, with a kill -9 at every moment (10 minutes)
+	@$(BIN)/python -m tests.chaos
 
 format: install ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .

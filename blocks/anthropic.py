@@ -4,18 +4,20 @@ import functools
 import json
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, Self
 
 from prefect.blocks.core import Block
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
+from blocks import guard
 from blocks.models import Reply, Request
 from blocks.prices import Rates, Tokens, list_cost
+from blocks.shape import Id, Part, Shape
 from blocks.vendor import Failures, Once, VendorError
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIStatusError
-    from anthropic.types import Message, MessageParam, TextBlockParam
+    from anthropic.types import MessageParam, TextBlockParam
 
 # What the vendor adds to a prompt for an answer by schema, besides that schema.
 OVERHEAD_TOKENS = 1_000
@@ -31,6 +33,46 @@ WAYS_OUT = {
     403: "give the API key's workspace access to this model",
     404: "check the model's name and the address in the block",
 }
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Usage(Part):
+    """What was paid for. A server of one's own may know nothing of caches."""
+
+    known = frozenset({"cache_creation", "server_tool_use", "service_tier", "inference_geo"})
+
+    input_tokens: Count
+    output_tokens: Count
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+
+
+class _Content(Part):
+    known = frozenset({"text", "citations", "thinking", "signature", "id", "input", "name"})
+
+    type: Id
+
+
+class _Text(Part):
+    known = frozenset({"type", "citations"})
+
+    text: str
+
+
+class _Message(Part):
+    known = frozenset({"id", "type", "role", "stop_sequence", "container", "context_management", "stop_details"})
+
+    model: Id
+    content: list[dict[str, Any]]
+    stop_reason: str | None
+    usage: _Usage
+
+
+MESSAGE_SHAPE = Shape("claude", "message", _Message)
+CONTENT_SHAPE = Shape("claude", "content", _Content)
+TEXT_SHAPE = Shape("claude", "content", _Text)
 
 
 class Claude(Block):
@@ -132,32 +174,41 @@ class Claude(Block):
 
         Raises:
             VendorError: `unknown` when the reply was lost: it may be asked again, and may have been paid.
+            SchemaDrift: the reply is not what it was; it has been paid for.
         """
         from anthropic import AnthropicError
 
         self._priced.get(lambda: self._cost(Tokens(0, 0)))  # before the spend: a paid answer must not fail on this
         system, messages = _turns(request)
         started = time.perf_counter()
-        try:
-            message = self.get_client().messages.create(
-                model=self.model,
-                max_tokens=request.prompt.settings.max_tokens,
-                system=[_system_block(system)],
-                messages=messages,
-                output_config={"format": {"type": "json_schema", "schema": _schema(request.prompt.answer)}},
-            )
-        except AnthropicError as error:
-            self._raise("messages.create", error)
+        with guard.request(self._failures().vendor):
+            try:
+                # Raw: the SDK hands on whatever came with a 200, None for a field that was renamed, a page as text.
+                raw = self.get_client().messages.with_raw_response.create(
+                    model=self.model,
+                    max_tokens=request.prompt.settings.max_tokens,
+                    system=[_system_block(system)],
+                    messages=messages,
+                    output_config={"format": {"type": "json_schema", "schema": _schema(request.prompt.answer)}},
+                )
+            except AnthropicError as error:
+                self._raise("messages.create", error)
         seconds = time.perf_counter() - started
-        if not getattr(message, "usage", None) or not isinstance(message.content, list):
-            # The SDK hands on whatever came back with a 200: a proxy's page, as a string.
-            raise self._failures().unreadable("messages.create", str(message), write=True)
-        return self._reply(message, seconds)
+        body = raw.http_response.content
+        try:
+            message = json.loads(body)
+        except ValueError:
+            raise self._failures().unreadable("messages.create", body, write=True) from None
+        return self._reply(message, seconds, raw.headers.get("request-id"))
 
-    def _reply(self, message: "Message", seconds: float) -> Reply:
-        tokens = _tokens(message)
+    def _reply(self, raw: object, seconds: float, request_id: str | None) -> Reply:
+        operation = "messages.create"
+        message = MESSAGE_SHAPE.read(raw, operation, write=True)
+        tokens = _tokens(message.usage)
+        types = [CONTENT_SHAPE.read(part, operation, write=True).type for part in message.content]
+        said = [part for part, type in zip(message.content, types, strict=True) if type == "text"]
         return Reply(
-            text="".join(block.text for block in message.content if block.type == "text"),
+            text="".join(TEXT_SHAPE.read(part, operation, write=True).text for part in said),
             model=message.model,
             stop_reason=message.stop_reason or "unknown",
             input_tokens=tokens.input,
@@ -165,7 +216,7 @@ class Claude(Block):
             seconds=seconds,
             cost=self._cost(tokens),
             metadata={
-                "request_id": message._request_id,
+                "request_id": request_id,
                 "cache_read_tokens": tokens.cache_read,
                 "cache_write_tokens": tokens.cache_write,
             },
@@ -248,9 +299,8 @@ def _schema_bytes(answer: type[BaseModel]) -> int:
     return len(json.dumps(_schema(answer)).encode())
 
 
-def _tokens(message: "Message") -> Tokens:
+def _tokens(usage: _Usage) -> Tokens:
     """What is paid for. The API counts cached tokens beside `input_tokens`; we count them in."""
-    usage = message.usage
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     return Tokens(usage.input_tokens + read + written, usage.output_tokens, cache_read=read, cache_write=written)
 

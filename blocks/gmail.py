@@ -7,15 +7,17 @@ lost could not be found again. Sending is two phases, each of which leaves somet
 
 import base64
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
+from blocks.shape import Bytes, CamelPart, Digits, Id, Millis, Part, Shape
 from blocks.vendor import Failures, Once, VendorError
 
 if TYPE_CHECKING:
@@ -26,10 +28,170 @@ if TYPE_CHECKING:
 PAGE = 500  # the most that messages.list, drafts.list and history.list return at once
 CONNECTIONS = 16
 
+DEFAULT_UNITS = 5
+QUOTA_UNITS = (
+    ("POST", r"/drafts/send$", 100),
+    ("PUT", r"/drafts/[^/]+$", 15),
+    ("POST", r"/drafts$", 10),
+    ("GET", r"/threads/[^/]+$", 10),
+    ("GET", r"/history$", 2),
+    ("GET", r"/(profile|labels)$", 1),
+)
+"""What differs from the default, by method and the path's end."""
+
 WAYS_OUT = {
     401: "connect the Google account again",
     403: "connect the Google account again with access to Gmail, whose API the project must have enabled",
 }
+
+
+PAGED = frozenset({"resultSizeEstimate"})
+MESSAGE = frozenset({"snippet", "historyId", "payload", "sizeEstimate", "classificationLabelValues"})
+
+
+class _Named(CamelPart):
+    """What the lists give of a message."""
+
+    known = MESSAGE | {"raw", "internalDate"}
+
+    id: Id
+    thread_id: Id
+    label_ids: list[str] | None = None
+
+
+class _Message(CamelPart):
+    known = MESSAGE
+
+    id: Id
+    thread_id: Id
+    label_ids: list[str] | None = None
+    internal_date: Millis
+    raw: Bytes
+
+
+class _Ref(CamelPart):
+    """What is read of a message where only its id matters."""
+
+    known = MESSAGE | {"threadId", "labelIds", "internalDate", "raw"}
+
+    id: Id
+
+
+class _MessageList(CamelPart):
+    known = PAGED
+
+    messages: list[_Ref] | None = None
+    next_page_token: str | None = None
+
+
+class _Added(CamelPart):
+    known = frozenset({"labelIds"})
+
+    message: _Ref
+
+
+class _Labelled(CamelPart):
+    message: _Ref
+    label_ids: list[str]
+
+
+class _Change(CamelPart):
+    known = frozenset({"id", "messages", "messagesDeleted", "labelsRemoved"})
+
+    messages_added: list[_Added] | None = None
+    labels_added: list[_Labelled] | None = None
+
+
+class _History(CamelPart):
+    history: list[_Change] | None = None
+    history_id: Digits
+    next_page_token: str | None = None
+
+
+class _Profile(CamelPart):
+    known = frozenset({"threadsTotal"})
+
+    email_address: Id
+    history_id: Digits
+    messages_total: int | None = None
+
+
+class _Header(CamelPart):
+    name: str
+    value: str
+
+
+class _Payload(CamelPart):
+    known = frozenset({"partId", "mimeType", "filename", "body", "parts"})
+
+    headers: list[_Header] | None = None
+
+
+class _WithHeaders(CamelPart):
+    known = MESSAGE | {"raw", "internalDate"}
+
+    id: Id
+    thread_id: Id
+    label_ids: list[str] | None = None
+    payload: _Payload
+
+
+class _Draft(CamelPart):
+    id: Id
+    message: _Named
+
+
+class _DraftWithHeaders(CamelPart):
+    id: Id
+    message: _WithHeaders
+
+
+class _DraftList(CamelPart):
+    known = PAGED
+
+    drafts: list[_Draft] | None = None
+    next_page_token: str | None = None
+
+
+class _Thread(CamelPart):
+    known = frozenset({"id", "snippet", "historyId"})
+
+    messages: list[_WithHeaders]
+
+
+class _Label(CamelPart):
+    known = frozenset({"type", "messageListVisibility", "labelListVisibility", "color"})
+
+    id: Id
+    name: str
+
+
+class _LabelList(CamelPart):
+    labels: list[_Label]  # never empty: every mailbox has Gmail's own
+
+
+P = TypeVar("P", bound=Part)
+
+
+def _shape(object: str, kind: type[P]) -> Shape[P]:
+    return Shape("gmail", object, kind)
+
+
+MESSAGE_SHAPE = _shape("message", _Message)
+LABELS_SHAPE = _shape("message", _Named)
+MESSAGES_SHAPE = _shape("message-list", _MessageList)
+HISTORY_SHAPE = _shape("history", _History)
+PROFILE_SHAPE = _shape("profile", _Profile)
+DRAFT_SHAPE = _shape("draft", _Draft)
+DRAFT_HEADERS_SHAPE = _shape("draft", _DraftWithHeaders)
+DRAFTS_SHAPE = _shape("draft-list", _DraftList)
+SENT_SHAPE = _shape("sent-message", _Named)
+THREAD_SHAPE = _shape("thread", _Thread)
+LABEL_SHAPE = _shape("label", _Label)
+LABEL_LIST_SHAPE = _shape("label-list", _LabelList)
+
+MESSAGE_FIELDS = ("id", "threadId", "labelIds", "internalDate", "raw")
+"""What `get_raw` reads of a message, by Gmail's names: a card says which of them its workflow needs."""
 
 
 class HistoryExpired(VendorError):
@@ -139,33 +301,35 @@ class Gmail(Block):
             VendorError: permanent when the connection is dead, or is to another mailbox than `mailbox`.
         """
         self._http.get(self._build_http).renew()
-        profile = self._profile()
-        address = str(profile["emailAddress"])
+        profile = self._read(PROFILE_SHAPE, self._api().users.getProfile(userId="me"))
+        address = profile.email_address
         if address.lower() != self.mailbox.lower():
             raise self._failures().error(
                 "check the mailbox",
                 f"connected to {address}, but the block says {self.mailbox}: correct one of them",
                 permanent=True,
             )
-        return f"{address} ({profile.get('messagesTotal', '?')} messages)"
+        return f"{address} ({'?' if profile.messages_total is None else profile.messages_total} messages)"
 
     def history_id(self) -> str:
         """Where the mailbox's history stands now; `added_since` takes it."""
-        return str(self._profile()["historyId"])
+        return self._read(PROFILE_SHAPE, self._api().users.getProfile(userId="me")).history_id
 
     def list_message_ids(self, query: str, limit: int | None = None) -> list[str]:
         """The ids of the messages that match Gmail's search `query`, newest first, at most `limit`."""
         messages = self._api().messages
         ids: list[str] = []
         size = PAGE if limit is None else min(PAGE, max(limit, 1))
-        for page in _pages(messages.list, q=query, maxResults=size):
-            ids += [str(message["id"]) for message in page.get("messages", [])]
+        for page in self._pages(MESSAGES_SHAPE, messages.list, q=query, maxResults=size):
+            ids += [message.id for message in page.messages or ()]
             if limit is not None and len(ids) >= limit:
                 return ids[:limit]
         return ids
 
     def added_since(self, history_id: str) -> tuple[list[str], str]:
         """The ids of the messages that came into the inbox since, oldest first, and the next history id.
+
+        Into the inbox comes what arrives, and what a person puts there: out of spam, for example.
 
         The next id is the one of the first page: what arrives while later pages are read is reported again
         next time, rather than never. A message may have been deleted meanwhile; `get_raw` then says so.
@@ -178,17 +342,18 @@ class Gmail(Block):
         newest = history_id
         try:
             for number, page in enumerate(
-                _pages(
+                self._pages(
+                    HISTORY_SHAPE,
                     history.list,
                     startHistoryId=history_id,
-                    historyTypes=["messageAdded"],
+                    historyTypes=["messageAdded", "labelAdded"],
                     labelId="INBOX",
                     maxResults=PAGE,
                 )
             ):
                 if number == 0:
-                    newest = str(page.get("historyId", history_id))
-                ids |= dict.fromkeys(_added(page))
+                    newest = page.history_id
+                ids |= dict.fromkeys(_arrived(page))
         except VendorError as error:
             raise _as(HistoryExpired, error) from None
         return list(ids), newest
@@ -198,17 +363,18 @@ class Gmail(Block):
 
         Raises:
             MessageGone: it was deleted.
+            SchemaDrift: Gmail's messages are no longer what they were.
         """
-        try:
-            message = self._api().messages.get(userId="me", id=message_id, format="raw").execute()
-        except VendorError as error:
-            raise _as(MessageGone, error) from None
+        request = self._api().messages.get(userId="me", id=message_id, format="raw")
+        message = self._read(MESSAGE_SHAPE, request, gone=MessageGone)
+        if message.label_ids is None and self._is_in_inbox(message):
+            raise MESSAGE_SHAPE.missing("labelIds", f"GET {message_id}")
         return RawMessage(
-            id=str(message["id"]),
-            thread_id=str(message["threadId"]),
-            label_ids=frozenset(message.get("labelIds", [])),
-            received_at=datetime.fromtimestamp(int(message["internalDate"]) / 1000, UTC),
-            raw=_decode(message["raw"]),
+            id=message.id,
+            thread_id=message.thread_id,
+            label_ids=frozenset(message.label_ids or ()),
+            received_at=message.internal_date,
+            raw=message.raw,
         )
 
     def create_draft(self, raw: bytes, thread_id: str) -> str:
@@ -223,8 +389,8 @@ class Gmail(Block):
             VendorError: `unknown` when the reply was lost; `drafts_in_thread` then finds it by a header.
         """
         message = {"raw": base64.urlsafe_b64encode(raw).decode("ascii"), "threadId": thread_id}
-        draft = self._api().drafts.create(userId="me", body={"message": message}).execute()
-        return str(draft["id"])
+        request = self._api().drafts.create(userId="me", body={"message": message})
+        return self._read(DRAFT_SHAPE, request, write=True).id
 
     def update_draft(self, draft_id: str, raw: bytes, thread_id: str) -> None:
         """Replace what a draft says. Safe to repeat.
@@ -233,10 +399,7 @@ class Gmail(Block):
             DraftGone: it was sent, or deleted by a person.
         """
         message = {"raw": base64.urlsafe_b64encode(raw).decode("ascii"), "threadId": thread_id}
-        try:
-            self._api().drafts.update(userId="me", id=draft_id, body={"message": message}).execute()
-        except VendorError as error:
-            raise _as(DraftGone, error) from None
+        self._ask(self._api().drafts.update(userId="me", id=draft_id, body={"message": message}), gone=DraftGone)
 
     def draft_exists(self, draft_id: str) -> bool:
         """Whether the draft is still there: neither sent nor deleted."""
@@ -245,12 +408,12 @@ class Gmail(Block):
     def get_draft_message_id(self, draft_id: str) -> str | None:
         """The id of the draft's message, or None when there is no such draft."""
         try:
-            draft = self._api().drafts.get(userId="me", id=draft_id, format="minimal").execute()
+            draft = self._read(DRAFT_SHAPE, self._api().drafts.get(userId="me", id=draft_id, format="minimal"))
         except VendorError as error:
             if error.status == httpx.codes.NOT_FOUND:
                 return None
             raise
-        return str(draft["message"]["id"])
+        return draft.message.id
 
     def send_draft(self, draft_id: str) -> SentMessage:
         """Send the draft as it stands; Gmail deletes it. Calling again after a lost reply cannot send twice.
@@ -259,20 +422,18 @@ class Gmail(Block):
             DraftGone: sent before, or deleted by a person; `sent_with_header` tells which.
             VendorError: `unknown` when the reply was lost.
         """
-        try:
-            message = self._api().drafts.send(userId="me", body={"id": draft_id}).execute()
-        except VendorError as error:
-            raise _as(DraftGone, error) from None
-        return SentMessage(str(message["id"]), str(message["threadId"]))
+        request = self._api().drafts.send(userId="me", body={"id": draft_id})
+        message = self._read(SENT_SHAPE, request, gone=DraftGone, write=True)
+        return SentMessage(message.id, message.thread_id)
 
     def drafts_in_thread(self, thread_id: str) -> list[Draft]:
         """The drafts of a thread, with their headers."""
         drafts = self._api().drafts
         return [
-            _draft(drafts.get(userId="me", id=draft["id"], format="metadata").execute())
-            for page in _pages(drafts.list, maxResults=PAGE)
-            for draft in page.get("drafts", [])
-            if draft["message"].get("threadId") == thread_id
+            _draft(self._read(DRAFT_HEADERS_SHAPE, drafts.get(userId="me", id=draft.id, format="metadata")))
+            for page in self._pages(DRAFTS_SHAPE, drafts.list, maxResults=PAGE)
+            for draft in page.drafts or ()
+            if draft.message.thread_id == thread_id
         ]
 
     def sent_with_header(self, thread_id: str, name: str, value: str) -> SentMessage | None:
@@ -282,10 +443,14 @@ class Gmail(Block):
             VendorError: permanent, status 404, when the whole thread is gone: nobody can tell what was sent.
         """
         threads = self._api().threads
-        thread = threads.get(userId="me", id=thread_id, format="metadata", metadataHeaders=[name]).execute()
-        for message in thread.get("messages", []):
-            if "SENT" in message.get("labelIds", []) and _headers(message).get(name.lower()) == value:
-                return SentMessage(str(message["id"]), str(message["threadId"]))
+        request = threads.get(userId="me", id=thread_id, format="metadata", metadataHeaders=[name])
+        for message in self._read(THREAD_SHAPE, request).messages:
+            if _headers(message).get(name.lower()) != value:
+                continue
+            if message.label_ids is None:  # ours is a draft or was sent, and both are labels
+                raise THREAD_SHAPE.missing("messages.labelIds", request.methodId)
+            if "SENT" in message.label_ids:
+                return SentMessage(message.id, message.thread_id)
         return None
 
     def ensure_label(self, name: str) -> str:
@@ -295,13 +460,13 @@ class Gmail(Block):
             return label_id
         body = {"name": name, "labelListVisibility": "labelShow", "messageListVisibility": "show"}
         try:
-            label = self._api().labels.create(userId="me", body=body).execute()
+            label = self._read(LABEL_SHAPE, self._api().labels.create(userId="me", body=body), write=True)
         except VendorError as error:
             label_id = self._label_id(name) if error.status == httpx.codes.CONFLICT else None
             if label_id:
                 return label_id
             raise
-        return str(label["id"])
+        return label.id
 
     def modify_labels(self, message_id: str, add: Collection[str], remove: Collection[str] = ()) -> None:
         """Put labels on a message and take others off, by id. Safe to repeat.
@@ -310,10 +475,7 @@ class Gmail(Block):
             MessageGone: it was deleted.
         """
         body = {"addLabelIds": sorted(add), "removeLabelIds": sorted(remove)}
-        try:
-            self._api().messages.modify(userId="me", id=message_id, body=body).execute()
-        except VendorError as error:
-            raise _as(MessageGone, error) from None
+        self._ask(self._api().messages.modify(userId="me", id=message_id, body=body), gone=MessageGone)
 
     def labels_of(self, message_id: str) -> frozenset[str]:
         """The ids of a message's labels.
@@ -321,22 +483,43 @@ class Gmail(Block):
         Raises:
             MessageGone: it was deleted.
         """
-        try:
-            message = self._api().messages.get(userId="me", id=message_id, format="minimal").execute()
-        except VendorError as error:
-            raise _as(MessageGone, error) from None
-        return frozenset(message.get("labelIds", []))
+        request = self._api().messages.get(userId="me", id=message_id, format="minimal")
+        return frozenset(self._read(LABELS_SHAPE, request, gone=MessageGone).label_ids or ())
 
     def _api(self) -> Apis:
         return self._apis.get(self._build_apis)
 
-    def _profile(self) -> dict[str, Any]:
-        profile: dict[str, Any] = self._api().users.getProfile(userId="me").execute()
-        return profile
+    def _is_in_inbox(self, message: _Message) -> bool:
+        """Whether Gmail lists it there. It leaves out `labelIds` where there are none, which alone proves nothing."""
+        second = timedelta(seconds=1)
+        after, before = int((message.internal_date - second).timestamp()), message.internal_date + 2 * second
+        return message.id in self.list_message_ids(f"in:inbox after:{after} before:{int(before.timestamp())}")
 
     def _label_id(self, name: str) -> str | None:
-        labels = self._api().labels.list(userId="me").execute().get("labels", [])
-        return next((str(label["id"]) for label in labels if label["name"].lower() == name.lower()), None)
+        labels = self._read(LABEL_LIST_SHAPE, self._api().labels.list(userId="me")).labels
+        return next((label.id for label in labels if label.name.lower() == name.lower()), None)
+
+    def _read(self, shape: Shape[P], request: Any, *, gone: type[VendorError] | None = None, write: bool = False) -> P:
+        """Send a request of Google's client and check its reply; a 404 is raised as `gone`."""
+        return shape.read(self._ask(request, gone=gone, write=write), request.methodId, write=write)
+
+    def _ask(self, request: Any, *, gone: type[VendorError] | None = None, write: bool = False) -> object:
+        try:
+            return request.execute()
+        except VendorError as error:
+            raise (_as(gone, error) if gone else error) from None
+        except ValueError as error:  # Google's client has read it as JSON, which it was called and is not
+            raise self._failures().unreadable(request.methodId, str(error), write=write) from None
+
+    def _pages(self, shape: Shape[Any], list_: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+        """Every page of one of Gmail's list methods."""
+        token: str | None = None
+        while True:
+            page = self._read(shape, list_(userId="me", pageToken=token, **arguments))
+            yield page
+            token = page.next_page_token
+            if not token:
+                return
 
     def _failures(self) -> Failures:
         return Failures("gmail", (self.client_secret, self.refresh_token), WAYS_OUT)
@@ -355,7 +538,7 @@ class Gmail(Block):
         )
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         client = httpx.Client(timeout=self.timeout_seconds, follow_redirects=False, limits=limits)
-        return GoogleHttp(credentials, client, self._failures())
+        return GoogleHttp(credentials, client, self._failures(), quota_units)
 
     def _build_service(self) -> "Resource":
         from googleapiclient.discovery import build_from_document
@@ -373,36 +556,27 @@ class Gmail(Block):
         return Apis(users, users.messages(), users.drafts(), users.threads(), users.history(), users.labels())
 
 
-def _pages(list_: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any]]:
-    """Every page of one of Gmail's list methods."""
-    token: str | None = None
-    while True:
-        page: dict[str, Any] = list_(userId="me", pageToken=token, **arguments).execute()
-        yield page
-        token = page.get("nextPageToken")
-        if not token:
-            return
+def quota_units(operation: str) -> int:
+    """What a request (`POST /gmail/v1/users/me/drafts/send`) counts for in Gmail's quota.
+
+    Source: https://developers.google.com/workspace/gmail/api/reference/quota, per-method usage.
+    """
+    method, _, path = operation.partition(" ")
+    return next((units for verb, end, units in QUOTA_UNITS if method == verb and re.search(end, path)), DEFAULT_UNITS)
 
 
-def _added(page: dict[str, Any]) -> list[str]:
-    return [
-        str(added["message"]["id"]) for record in page.get("history", []) for added in record.get("messagesAdded", [])
-    ]
+def _arrived(page: _History) -> Iterator[str]:
+    for change in page.history or ():
+        yield from (added.message.id for added in change.messages_added or ())
+        yield from (labelled.message.id for labelled in change.labels_added or () if "INBOX" in labelled.label_ids)
 
 
-def _draft(draft: dict[str, Any]) -> Draft:
-    message = draft["message"]
-    return Draft(str(draft["id"]), str(message["id"]), str(message["threadId"]), _headers(message))
+def _draft(draft: _DraftWithHeaders) -> Draft:
+    return Draft(draft.id, draft.message.id, draft.message.thread_id, _headers(draft.message))
 
 
-def _headers(message: dict[str, Any]) -> dict[str, str]:
-    headers = message.get("payload", {}).get("headers", [])
-    return {str(header["name"]).lower(): str(header["value"]) for header in headers}
-
-
-def _decode(text: str) -> bytes:
-    # Gmail leaves out the padding that Python's decoder insists on.
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _headers(message: _WithHeaders) -> dict[str, str]:
+    return {header.name.lower(): header.value for header in message.payload.headers or ()}
 
 
 def _as(kind: type[VendorError], error: VendorError) -> VendorError:

@@ -8,13 +8,17 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NotRequired, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from prefect.blocks.core import Block
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, create_model
+from typing_extensions import TypedDict
 
+from blocks import guard
+from blocks.shape import AnyId, CamelPart, Id, Part, Shape
 from blocks.vendor import Failures, Once
 
 if TYPE_CHECKING:
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 BATCH = 100  # HubSpot's limit for batch endpoints
 PAGE = 500  # and for a page of associations
 CONNECTIONS = 16
+
+RAW: dict[str, Any] = {"_preload_content": False}
+"""Makes the typed client hand out the reply as it came."""
 
 # HubSpot's own association types: hubspot.crm.AssociationType
 NOTE_TO_CONTACT = 202
@@ -33,6 +40,89 @@ WAYS_OUT = {
     401: "create a new Service Key (or private app token) in HubSpot and put it into the block",
     403: f"give the Service Key the scopes {SCOPES}",
 }
+
+
+BATCH_KNOWS = frozenset({"status", "startedAt", "completedAt", "requestedAt", "links", "numErrors"})
+OBJECT_KNOWS = frozenset({"createdAt", "updatedAt", "archived", "archivedAt", "associations", "new", "url"})
+ALWAYS = ("createdate", "lastmodifieddate", "hs_createdate", "hs_lastmodifieddate", "hs_object_id", "email")
+"""The properties that HubSpot adds to those that were asked for: none of them is another's new name."""
+
+
+ASKED_ALWAYS = ("email", "hs_additional_emails")
+"""What `contacts_by_email` reads whatever was asked for: a contact's addresses."""
+
+SOMETIMES = frozenset({"hs_additional_emails"})
+"""Properties that not every account has: we ask for them, and no card does."""
+
+
+class _Error(CamelPart):
+    message: str
+
+
+class _Batch(CamelPart):
+    known = BATCH_KNOWS
+
+    results: list[dict[str, Any]]
+    errors: list[_Error] | None = None
+
+
+class _Object(CamelPart):
+    known = OBJECT_KNOWS | {"properties"}
+
+    id: Id
+
+
+class _Associated(CamelPart):
+    known = frozenset({"associationTypes"})
+
+    to_object_id: AnyId
+
+
+class _Next(CamelPart):
+    known = frozenset({"link"})
+
+    after: Id
+
+
+class _Paging(CamelPart):
+    known = frozenset({"prev"})
+
+    next: _Next | None = None
+
+
+class _Associations(CamelPart):
+    results: list[_Associated]
+    paging: _Paging | None = None
+
+
+P = TypeVar("P", bound=Part)
+
+
+def _shape(object: str, kind: type[P]) -> Shape[P]:
+    return Shape("hubspot", object, kind)
+
+
+CONTACTS_SHAPE = _shape("contact-batch", _Batch)
+UPSERTS_SHAPE = _shape("contact-upsert", _Batch)
+UPSERTED_SHAPE = _shape("contact", _Object)
+ASSOCIATIONS_SHAPE = _shape("association", _Associations)
+BATCH_SHAPES = {"note": _shape("note-batch", _Batch), "task": _shape("task-batch", _Batch)}
+MADE_SHAPES = {"note": _shape("note", _Object), "task": _shape("task", _Object)}
+
+
+@lru_cache(maxsize=256)
+def _with_properties(object: str, names: tuple[str, ...]) -> Shape[Any]:
+    """An object that was read with these properties.
+
+    HubSpot gives null for one that is blank, and passes over a name that it does not know without a word: only the
+    missing key tells that a property was renamed.
+    """
+    types = {name: NotRequired[str | None] if name in SOMETIMES else str | None for name in names}
+    properties = TypedDict("properties", types)  # type: ignore[misc]
+    properties.__pydantic_config__ = ConfigDict(strict=True)  # type: ignore[attr-defined]  # and no camel case
+    kind = create_model("_Read", __base__=_Object, properties=(properties, ...))
+    kind.known = OBJECT_KNOWS | {*ALWAYS}
+    return Shape("hubspot", object, kind, inside="properties")
 
 
 class Note(NamedTuple):
@@ -72,14 +162,18 @@ class Pool(urllib3.PoolManager):
         operation = f"{method} {path}"
         write = method != "GET" and not path.endswith(("/batch/read", "/search"))
         arguments.pop("timeout", None)  # the typed client passes None, which means to wait for ever
-        try:
-            response = super().request(method, url, redirect=False, **arguments)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._failures.lost(operation, error, write=write) from None
-        if not 200 <= response.status <= 299:
-            raise self._failures.refused(operation, response.status, response.data, response.headers, write=write)
-        if response.data and "json" not in response.headers.get("content-type", ""):
-            raise self._failures.unreadable(operation, response.data, write=write)
+        arguments["preload_content"] = (
+            True  # it passes False where the raw reply is wanted; here is where reading fails
+        )
+        with guard.request(self._failures.vendor):
+            try:
+                response = super().request(method, url, redirect=False, **arguments)
+            except urllib3.exceptions.HTTPError as error:
+                raise self._failures.lost(operation, error, write=write) from None
+            if not 200 <= response.status <= 299:
+                raise self._failures.refused(operation, response.status, response.data, response.headers, write=write)
+            if response.data and "json" not in response.headers.get("content-type", ""):
+                raise self._failures.unreadable(operation, response.data, write=write)
         return response
 
 
@@ -136,30 +230,37 @@ class HubSpot(Block):
         """The account's details, as HubSpot words them (`portalId`, `timeZone`, `companyCurrency`, ...)."""
         url = f"{self.address.rstrip('/')}/account-info/2026-09/details"
         headers = {"authorization": f"Bearer {self.access_token.get_secret_value()}"}
-        details: dict[str, Any] = json.loads(self._api().pool.request("GET", url, headers=headers).data)
-        return details
+        details = self._json("account details", self._api().pool.request("GET", url, headers=headers))
+        return details if isinstance(details, dict) else {}
 
     def contacts_by_email(self, emails: Collection[str], properties: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The contacts that have these addresses, by lower-cased address; unknown addresses are left out.
 
         Each contact is its `properties`, plus `id`. One found by a secondary address is listed under that.
+
+        Raises:
+            SchemaDrift: a contact came back without one of the properties, which was renamed or deleted in HubSpot.
         """
         from hubspot.crm.contacts import BatchReadInputSimplePublicObjectId, SimplePublicObjectId
 
         wanted = sorted({email.strip().lower() for email in emails})
         # Without it each model object builds a configuration of its own, logging and all: 0.8 ms apiece.
         shared = self._api().contacts.api_client.configuration
+        asked = tuple(sorted({*properties, *ASKED_ALWAYS}))
+        shape = _with_properties("contact", asked)
         found: dict[str, dict[str, Any]] = {}
         for chunk in _chunks(wanted):
             question = BatchReadInputSimplePublicObjectId(
                 id_property="email",
                 inputs=[SimplePublicObjectId(id=email, local_vars_configuration=shared) for email in chunk],
-                properties=sorted({*properties, "email", "hs_additional_emails"}),
+                properties=list(asked),
                 properties_with_history=[],
                 local_vars_configuration=shared,
             )
-            for contact in self._api().contacts.read(question).results:
-                known = {"id": str(contact.id), **{name: contact.properties.get(name) for name in properties}}
+            reply = self._json("read contacts", self._api().contacts.read(question, **RAW))
+            for result in CONTACTS_SHAPE.read(reply, "read contacts").results:
+                contact = shape.read(result, "read contacts")
+                known = {"id": contact.id, **{name: contact.properties[name] for name in properties}}
                 found |= dict.fromkeys(_addresses(contact.properties) & set(chunk), known)
         return found
 
@@ -177,12 +278,14 @@ class HubSpot(Block):
         contact = SimplePublicObjectBatchInputUpsert(
             id=email, id_property="email", properties={**properties, "email": email}
         )
-        reply = self._api().contacts.upsert(BatchInputSimplePublicObjectBatchInputUpsert(inputs=[contact]))
+        question = BatchInputSimplePublicObjectBatchInputUpsert(inputs=[contact])
+        raw = self._json("upsert contact", self._api().contacts.upsert(question, **RAW), write=True)
+        reply = UPSERTS_SHAPE.read(raw, "upsert contact", write=True)
         if not reply.results:
             # A batch that fails as a whole still comes back as a success (207), with the reasons inside.
-            said = "; ".join(str(error.message) for error in getattr(reply, "errors", None) or [])
+            said = "; ".join(error.message for error in reply.errors or ())
             raise self._failures().error("upsert contact", said or "no contact came back", permanent=True)
-        return str(reply.results[0].id)
+        return UPSERTED_SHAPE.read(reply.results[0], "upsert contact", write=True).id
 
     def create_note(self, contact_id: str, body: str, at: datetime) -> str:
         """Put a note on a contact's timeline and return its id.
@@ -195,9 +298,8 @@ class HubSpot(Block):
         Raises:
             VendorError: `unknown` when the reply was lost.
         """
-        return self._create(
-            self._api().notes, contact_id, NOTE_TO_CONTACT, {"hs_note_body": body, "hs_timestamp": _utc(at)}
-        )
+        properties = {"hs_note_body": body, "hs_timestamp": _utc(at)}
+        return self._create("note", self._api().notes, contact_id, NOTE_TO_CONTACT, properties)
 
     def create_task(self, contact_id: str, subject: str, body: str, due: datetime) -> str:
         """Put an open task on a contact and return its id.
@@ -218,49 +320,64 @@ class HubSpot(Block):
             "hs_task_status": "NOT_STARTED",
             "hs_task_type": "TODO",
         }
-        return self._create(self._api().tasks, contact_id, TASK_TO_CONTACT, properties)
+        return self._create("task", self._api().tasks, contact_id, TASK_TO_CONTACT, properties)
 
     def notes_of(self, contact_id: str) -> list[Note]:
         """The notes on a contact. Read through associations, because search lags behind writes."""
-        read = self._read_by_id(self._api().note_batch, self._associated(contact_id, "notes"), ["hs_note_body"])
-        return [Note(id, properties.get("hs_note_body") or "") for id, properties in read]
+        ids = self._associated(contact_id, "notes")
+        read = self._read_by_id("note", self._api().note_batch, ids, ("hs_note_body",))
+        return [Note(id, properties["hs_note_body"] or "") for id, properties in read]
 
     def tasks_of(self, contact_id: str) -> list[Task]:
         """The tasks on a contact, open or not. Read through associations, like `notes_of`."""
-        names = ["hs_task_body", "hs_task_subject"]
-        read = self._read_by_id(self._api().task_batch, self._associated(contact_id, "tasks"), names)
+        ids = self._associated(contact_id, "tasks")
+        read = self._read_by_id("task", self._api().task_batch, ids, ("hs_task_body", "hs_task_subject"))
         return [
-            Task(id, properties.get("hs_task_body") or "", properties.get("hs_task_subject") or "")
-            for id, properties in read
+            Task(id, properties["hs_task_body"] or "", properties["hs_task_subject"] or "") for id, properties in read
         ]
 
-    def _create(self, api: Any, contact_id: str, type_id: int, properties: dict[str, str]) -> str:
+    def _create(self, what: str, api: Any, contact_id: str, type_id: int, properties: dict[str, str]) -> str:
         # Plain JSON, because every object type has a copy of the same model classes. One request, the
         # association inside: a second one could fail and leave a note that hangs on nobody.
         types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}]
-        made = api.create({"properties": properties, "associations": [{"to": {"id": contact_id}, "types": types}]})
-        return str(made.id)
+        new = {"properties": properties, "associations": [{"to": {"id": contact_id}, "types": types}]}
+        made = self._json(f"create {what}", api.create(new, **RAW), write=True)
+        return MADE_SHAPES[what].read(made, f"create {what}", write=True).id
 
     def _associated(self, contact_id: str, kind: str) -> list[str]:
         ids: list[str] = []
         after: str | None = None
         while True:
             more = {"after": after} if after else {}
-            page = self._api().associations.get_page("contacts", contact_id, kind, limit=PAGE, **more)
-            ids += [str(item.to_object_id) for item in page.results]
+            operation, api = f"read the contact's {kind}", self._api().associations
+            reply = self._json(operation, api.get_page("contacts", contact_id, kind, limit=PAGE, **more, **RAW))
+            page = ASSOCIATIONS_SHAPE.read(reply, operation)
+            ids += [item.to_object_id for item in page.results]
             after = page.paging.next.after if page.paging and page.paging.next else None
             if not after:
                 return ids
 
-    def _read_by_id(self, api: Any, ids: Iterable[str], names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read_by_id(
+        self, what: str, api: Any, ids: Iterable[str], names: tuple[str, ...]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        operation, shape = f"read {what}s", _with_properties(what, names)
         for chunk in _chunks(list(ids)):
             question = {
                 "inputs": [{"id": id} for id in chunk],
                 "properties": list(names),
                 "propertiesWithHistory": [],
             }
-            for item in api.read(question).results:
-                yield str(item.id), item.properties
+            reply = BATCH_SHAPES[what].read(self._json(operation, api.read(question, **RAW)), operation)
+            for result in reply.results:
+                item = shape.read(result, operation)
+                yield item.id, item.properties
+
+    def _json(self, operation: str, response: Any, *, write: bool = False) -> object:
+        """What HubSpot answered, as it came: its client would drop what it does not know, and so hide a new name."""
+        try:
+            return json.loads(response.data)
+        except ValueError:
+            raise self._failures().unreadable(operation, response.data, write=write) from None
 
     def _failures(self) -> Failures:
         return Failures("hubspot", (self.access_token,), WAYS_OUT)

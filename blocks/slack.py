@@ -7,12 +7,14 @@ will not do, because what they posted cannot be found again.
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
+from blocks import guard
+from blocks.shape import Id, Part, Shape
 from blocks.vendor import Failures, Once, VendorError, retry_after_seconds
 
 EVENT_TYPE = "signoff_action"
@@ -40,6 +42,60 @@ STATUS = {code: 401 if way_out == CONNECT_AGAIN else 403 for code, way_out in WA
 RETRYABLE = frozenset({"ratelimited", "rate_limited", "service_unavailable", "request_timeout"})
 # Slack on both: "It's possible some aspect of the operation succeeded before the error was raised."
 HALF_DONE = frozenset({"internal_error", "fatal_error"})
+
+
+class _Reply(Part):
+    """What every reply has. The error's own name is only for people: a refusal without one is a refusal too."""
+
+    known = frozenset({"error", "warning", "channel", "ts", "message", "messages", "channels", "response_metadata"})
+
+    ok: bool
+
+
+class _Posted(Part):
+    known = frozenset({"ok", "channel", "message", "warning", "response_metadata"})
+
+    ts: Id
+
+
+class _Metadata(Part):
+    event_type: str
+    event_payload: dict[str, Any]
+
+
+class _Post(Part):
+    ts: Id
+    metadata: _Metadata | None = None
+
+
+class _Channel(Part):
+    id: Id
+    name: Id
+
+
+class _Paging(Part):
+    next_cursor: str | None = None
+
+
+class _Page(Part):
+    known = frozenset({"ok", "has_more", "pin_count", "channel_actions_ts", "channel_actions_count", "warning"})
+
+    response_metadata: _Paging | None = None
+
+
+class _Posts(_Page):
+    messages: list[_Post]
+
+
+class _Channels(_Page):
+    channels: list[_Channel]
+
+
+REPLY_SHAPE = Shape("slack", "reply", _Reply)
+POSTED_SHAPE = Shape("slack", "posted-message", _Posted)
+POSTS_SHAPE = Shape("slack", "history", _Posts)
+CHANNELS_SHAPE = Shape("slack", "channel-list", _Channels)
+Page = TypeVar("Page", bound=_Page)
 
 
 class Slack(Block):
@@ -97,7 +153,8 @@ class Slack(Block):
         }
         if blocks:
             message["blocks"] = list(blocks)
-        return str(self._call("POST", "chat.postMessage", write=True, json=message)["ts"])
+        reply = self._call("POST", "chat.postMessage", write=True, json=message)
+        return POSTED_SHAPE.read(reply, "chat.postMessage", write=True).ts
 
     def find(self, key: str, since: datetime | None = None) -> str | None:
         """The timestamp of the message that was posted with `key`, or None.
@@ -108,10 +165,9 @@ class Slack(Block):
         """
         oldest = f"{since.timestamp() - CLOCK_SKEW_SECONDS:.6f}" if since else None
         for message in self._history(oldest):
-            metadata = message.get("metadata") or {}
-            payload = metadata.get("event_payload") or {}
-            if metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key:
-                return str(message["ts"])
+            metadata = message.metadata
+            if metadata and metadata.event_type == EVENT_TYPE and metadata.event_payload.get("key") == key:
+                return message.ts
         return None
 
     def _channel_id(self) -> str:
@@ -122,9 +178,10 @@ class Slack(Block):
         if CHANNEL_ID.fullmatch(self.channel):
             return self.channel
         name = self.channel.lstrip("#")
-        for channel in self._list("conversations.list", "channels", exclude_archived="true"):
-            if channel.get("name") == name:
-                return str(channel["id"])
+        for page in self._pages(CHANNELS_SHAPE, "conversations.list", exclude_archived="true"):
+            for channel in page.channels:
+                if channel.name == name:
+                    return channel.id
         raise self._failures().error(
             "conversations.list",
             f"no public channel is named {name!r}: {WAYS_OUT['channel_not_found']}",
@@ -132,32 +189,34 @@ class Slack(Block):
             status=STATUS["channel_not_found"],
         )
 
-    def _history(self, oldest: str | None) -> Iterator[dict[str, Any]]:
-        since = {"oldest": oldest} if oldest else {}
-        return self._list(
-            "conversations.history", "messages", channel=self._channel_id(), include_all_metadata="true", **since
-        )
+    def _history(self, oldest: str | None) -> Iterator[_Post]:
+        wanted = {"channel": self._channel_id(), "include_all_metadata": "true"}
+        if oldest:
+            wanted["oldest"] = oldest
+        for page in self._pages(POSTS_SHAPE, "conversations.history", **wanted):
+            yield from page.messages
 
-    def _list(self, method: str, items: str, **arguments: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, shape: Shape[Page], method: str, **arguments: str) -> Iterator[Page]:
         """All pages of one of Slack's list methods."""
         cursor = ""
         while True:
             more = {"cursor": cursor} if cursor else {}
-            page = self._call("GET", method, params={"limit": str(PAGE), **arguments, **more})
-            yield from page.get(items, [])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            reply = self._call("GET", method, params={"limit": str(PAGE), **arguments, **more})
+            page = shape.read(reply, method)
+            yield page
+            cursor = (page.response_metadata and page.response_metadata.next_cursor) or ""
             if not cursor:
                 return
 
     def _call(self, verb: str, method: str, *, write: bool = False, **request: Any) -> dict[str, Any]:
-        try:
-            response = self.get_client().request(verb, f"/api/{method}", **request)
-        except httpx.HTTPError as error:
-            raise self._failures().lost(method, error, write=write) from None
-        if not response.is_success:
-            raise self._failures().refused(
-                method, response.status_code, response.content, response.headers, write=write
-            )
+        failures = self._failures()
+        with guard.request(failures.vendor):
+            try:
+                response = self.get_client().request(verb, f"/api/{method}", **request)
+            except httpx.HTTPError as error:
+                raise failures.lost(method, error, write=write) from None
+            if not response.is_success:
+                raise failures.refused(method, response.status_code, response.content, response.headers, write=write)
         return self._read(method, response, write)
 
     def _read(self, method: str, response: httpx.Response, write: bool) -> dict[str, Any]:
@@ -167,7 +226,7 @@ class Slack(Block):
             reply = None
         if not isinstance(reply, dict):
             raise self._failures().unreadable(method, response.content, write=write)
-        if not reply.get("ok"):
+        if not REPLY_SHAPE.read(reply, method, write=write).ok:
             raise self._refusal(method, reply, response, write)
         return reply
 

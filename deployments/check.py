@@ -12,12 +12,16 @@ from typing import Any
 
 import yaml
 from prefect import Flow
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.table import Table
 from rich.text import Text
 
 import prompts
 from blocks import connections
-from deployments import views
+from blocks.gmail import MESSAGE_FIELDS
+from blocks.ledger import Ledger
+from deployments import alerts, views
 from deployments.cards import flow_files
 from deployments.running import ROOT
 from tasks.card import Card, CardError
@@ -42,6 +46,8 @@ def check(*, offline: bool) -> int:
         for finding in findings:
             finding.problems += missing_credentials([finding.card] if finding.card else [])
     views.console.print(_table(findings))
+    if not offline and (reminder := alerts.reminder(Ledger.open())):
+        views.console.print(Text(reminder, style="yellow"))
     for finding in findings:
         for problem in finding.problems:
             views.errors.print(f"flows/{finding.file.name}: {problem}", markup=False, soft_wrap=True)
@@ -63,6 +69,9 @@ def look_at(path: Path, deployments: list[dict[str, Any]]) -> Finding:
     except CardError as error:
         finding.problems.append(str(error))
         return finding
+    except ValidationError as error:  # a part of the card, which does not know whose it is
+        finding.problems += [_readable(error.title, problem) for problem in error.errors()]
+        return finding
     finding.problems += _deployment_problems(name, deployments)
     found = getattr(module, name, None)
     if not isinstance(found, Flow) or found.name != name.replace("_", "-"):
@@ -82,10 +91,26 @@ def _card_problems(module: ModuleType, finding: Finding) -> Iterator[str]:
         yield f"its card is called {card.workflow}: file, flow, prompt folder and deployment carry one name"
     if card.prompt != finding.file.stem:
         yield f"its card's prompt is {card.prompt}: file, flow, prompt folder and deployment carry one name"
+    yield from unknown_fields(card)
     try:
         prompts.load(card.prompt)
     except prompts.PromptError as error:
         yield str(error)
+
+
+def _readable(part: str, problem: ErrorDetails) -> str:
+    field = ".".join(str(step) for step in problem["loc"])
+    what = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+    return f"its card has a {part} whose {field} {what}" if field else f"its card has a {part} that is wrong: {what}"
+
+
+def unknown_fields(card: Card) -> Iterator[str]:
+    """The fields on the card that are not read from the vendor at all. HubSpot's are everybody's own."""
+    readable = {"gmail": MESSAGE_FIELDS}
+    for vendor, known in readable.items():
+        for name in card.fields_of(vendor):
+            if name not in known:
+                yield f"its card reads {name} from {vendor}, of which {', '.join(known)} are read"
 
 
 def _deployment_problems(name: str, deployments: list[dict[str, Any]]) -> list[str]:

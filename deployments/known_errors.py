@@ -39,8 +39,11 @@ def _known() -> tuple[type[Exception], ...]:
     from deployments.errors import CommandError, StackError
     from prompts import PromptError
     from tasks.approvals import ApprovalError
+    from tasks.audit import AuditError
     from tasks.card import CardError
+    from tasks.retention import RetentionError
 
     return (
-        ApprovalError, CardError, CommandError, LedgerError, MissingCredential, PromptError, StackError, VendorError,
+        ApprovalError, AuditError, CardError, CommandError, LedgerError, MissingCredential, PromptError,
+        RetentionError, StackError, VendorError,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from rich.text import Text
 from blocks.ledger import Action, utcnow
 from tasks import actions
 from tasks.report import Row
+from tasks.retention import redacted_on
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -46,8 +47,9 @@ def records_table(rows: Sequence[Row], title: str = "") -> Table:
 
 def _record_cell(row: Row) -> Text:
     cell = Text(overflow="fold")
-    cell.append(printable(row.sender or "(no sender)"), style="bold")
-    cell.append(f"\n{printable(str(row.answer.get('summary') or row.title))}")
+    if not row.redacted_at:
+        cell.append(f"{printable(row.sender or '(no sender)')}\n", style="bold")
+    cell.append(printable(str(row.answer.get("summary") or row.title)))
     for what, style, items in (
         ("done", "green", row.done),
         ("waits", "yellow", row.waits),
@@ -100,14 +102,18 @@ def approval_json(action: Action, ui: str) -> dict[str, Any]:
     """One action for programs."""
     keys = (
         "id", "key", "workflow", "record_id", "kind", "impact", "title", "state", "stage", "reason", "payload",
-        "digest", "explanation", "flow_run_id", "expires_at", "created_at",
+        "digest", "explanation", "flow_run_id", "expires_at", "created_at", "redacted_at",
     )  # fmt: skip
     return {key: getattr(action, key) for key in keys} | {"url": form_link(action, ui)}
 
 
 def approval(action: Action, ui: str) -> None:
     """Print everything that an approver needs for one action."""
-    if action.explanation:
+    if action.redacted_at:
+        console.print(
+            Text(f"{action.title.removesuffix(' (redacted)')} ({redacted_on(action.redacted_at)})", style="bold")
+        )
+    elif action.explanation:
         console.print(Markdown(action.explanation))
     else:
         console.print(Text(printable(action.title), style="bold"))

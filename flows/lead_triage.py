@@ -17,7 +17,7 @@ from tasks import act, approvals, fetch, gate, prompt, report, validate
 from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
 from tasks.card import Baseline, Card, Reads, Stage, Thresholds, Writes
 from tasks.plain import plain, quoted
-from tasks.run import batches, begin
+from tasks.run import begin
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
@@ -28,8 +28,16 @@ CARD = Card(
     owner="tom@dockwell.example",
     baseline=Baseline(minutes=6, failure_rate=0.08),
     reads=(
-        Reads(what="the shared inbox", credential="gmail/inbox"),
-        Reads(what="the sender's contact", credential="hubspot/crm"),
+        Reads(
+            what="the shared inbox",
+            credential="gmail/inbox",
+            fields=("id", "threadId", "labelIds", "internalDate", "raw"),
+        ),
+        Reads(
+            what="the sender's contact",
+            credential="hubspot/crm",
+            fields=("email", "firstname", "lastname", "company", "jobtitle", "lifecyclestage"),
+        ),
     ),
     writes=(
         Writes(kind="gmail.send_reply", where="the sender's thread", credential="gmail/inbox", approval=True),
@@ -51,16 +59,17 @@ CARD = Card(
     on_outage="The e-mail keeps its place in the ledger, and the next run takes it up.",
     on_rate_limit="The batch waits as long as the vendor asks, up to five minutes.",
     usd_per_run=Decimal("0.50"),
+    usd_per_day=Decimal("4"),
     usd_per_month=Decimal("40"),
     stage=Stage.SELECTIVE,
     thresholds=Thresholds(confidence=0.6, approval_days=5),
+    allowed=("dockwell.example",),
 )
 
 COMPANY = "Dockwell"
 """How the prompt and the replies name us."""
 
 BATCH = 25
-CONTACT_PROPERTIES = ("email", "firstname", "lastname", "company", "jobtitle", "lifecyclestage")
 DUE = {"high": timedelta(hours=4), "normal": timedelta(days=1), "low": timedelta(days=3)}
 """How soon the follow-up task of a lead or a support request is due, after the e-mail came."""
 
@@ -72,8 +81,8 @@ def lead_triage(limit: Annotated[int, Field(ge=1, le=1000)] = 200) -> report.Sum
         approvals.catch_up(run.ledger, CARD.workflow)
         act.resume(run)
         emails = fetch.inbox(run, query="in:inbox", limit=limit, suite=expectations)
-        for batch in batches(emails, BATCH):
-            fetch.contacts(run, batch, sender_of, CONTACT_PROPERTIES)
+        for batch in run.batches(emails, BATCH):
+            fetch.contacts(run, batch, sender_of)
             prompt.ask(run, batch, variables)
             validate.answers(run, batch, variables)
             gate.check(run, batch, decide, explain)

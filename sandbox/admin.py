@@ -106,8 +106,9 @@ def routes(world: World) -> Iterator[Route]:
 
     async def deliver(request: Request) -> Response:
         as_json = request.headers.get("content-type", "").startswith("application/json")
-        raw = written(await request.json(), world.mail.address) if as_json else await request.body()
-        mail = world.mail.deliver(raw)
+        fields: Json = await request.json() if as_json else {}
+        raw = written(fields, world.mail.address) if as_json else await request.body()
+        mail = world.mail.deliver(raw, (fields.get("label", "INBOX"), "UNREAD"))
         return json_reply({"id": mail.id, "thread_id": mail.thread_id, "message_id": mail.message_id}, 201)
 
     async def add_fault(request: Request) -> Response:

@@ -152,6 +152,8 @@ def faulty(kind: str, retry_after: float | None) -> Refused:
             return error(401, "invalid x-api-key")
         case "overloaded":
             return error(529, "Overloaded", retry_after)
+        case "bad_request":
+            return error(400, "messages: invalid")
         case _:
             return error(500, "Internal server error")
 

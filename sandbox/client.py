@@ -94,7 +94,10 @@ class Sandbox:
         return Delivered(**self._ask("POST", "/mail", content=raw, headers={"Content-Type": "message/rfc822"}))
 
     def write(self, **fields: str) -> Delivered:
-        """Put a message into the inbox that is made from `sender`, `subject`, `body`, `html`, `in_reply_to`, ..."""
+        """Put a message into the inbox that is made from `sender`, `subject`, `body`, `html`, `in_reply_to`, ...
+
+        `label` puts it elsewhere: SPAM, for example.
+        """
         if "sender" in fields:
             fields["from"] = fields.pop("sender")
         return Delivered(**self._ask("POST", "/mail", json=fields))
@@ -147,7 +150,9 @@ class Sandbox:
         seconds: float = 0,
         commit: bool = False,
         retry_after: float | None = None,
+        body: str = "",
         rename: dict[str, str] | None = None,
+        values: dict[str, Any] | None = None,
     ) -> int:
         """Let `times` matching calls go wrong (None: all), after `after` went well. Returns the fault's number."""
         wanted = {
@@ -160,7 +165,9 @@ class Sandbox:
             "seconds": seconds,
             "commit": commit,
             "retry_after": retry_after,
+            "body": body,
             "rename": rename or {},
+            "values": values or {},
         }
         return int(self._ask("POST", "/faults", json=wanted)["id"])
 

@@ -122,7 +122,7 @@ class Property:
 COMMON = "hs_object_id hubspot_owner_id createdate:datetime hs_lastmodifieddate:datetime hs_createdate:datetime"
 CATALOGUE = {
     "contacts": "email firstname lastname phone mobilephone company website jobtitle address city state zip country "
-    "message industry notes_last_contacted:datetime lastmodifieddate:datetime "
+    "hs_additional_emails message industry notes_last_contacted:datetime lastmodifieddate:datetime "
     "lifecyclestage=subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|evangelist|other "
     "hs_lead_status=NEW|OPEN|IN_PROGRESS|OPEN_DEAL|UNQUALIFIED|ATTEMPTED_TO_CONTACT|CONNECTED|BAD_TIMING",
     "companies": "name domain website industry phone address city state zip country description "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from fnmatch import fnmatch
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,7 @@ Kind = Literal[
     "overloaded",
     "server_error",
     "unauthorized",
+    "bad_request",
     "invalid_grant",
     "history_expired",
     "message_id_rewrite",
@@ -54,7 +55,11 @@ class Fault(BaseModel):
     seconds: float = Field(0, description="How long to hang, or how far the search index lags")
     commit: bool = Field(False, description="For hang: do the work first, then withhold the reply")
     retry_after: float | None = None
-    rename: dict[str, str] = Field(default_factory=dict, description="For renamed_field: old key -> new key")
+    body: str = Field("", description="Part of the request's body")
+    rename: dict[str, str] = Field(
+        default_factory=dict, description="For renamed_field: old key -> new key; an empty one leaves the field out"
+    )
+    values: dict[str, Any] = Field(default_factory=dict, description="For renamed_field: key -> what it holds instead")
 
     id: int = 0
     seen: int = 0
@@ -67,10 +72,11 @@ class Fault(BaseModel):
         self.vendor = self.vendor or vendor
         self.path = self.path or path
 
-    def matches(self, vendor: str, method: str, path: str) -> bool:
+    def matches(self, vendor: str, method: str, path: str, body: str = "") -> bool:
         """Say whether this call is one that the fault is about."""
         here = fnmatch(path, self.path) if "*" in self.path else self.path in path
-        return here and self.vendor in (None, vendor) and (self.method or method).upper() == method
+        about = here and self.vendor in (None, vendor) and (self.method or method).upper() == method
+        return about and self.body in body
 
     def due(self) -> bool:
         """Count a matching call, and say whether it goes wrong."""
@@ -100,9 +106,14 @@ class FaultBook:
         """Forget one fault, or all of them."""
         self.faults = [fault for fault in self.faults if number is not None and fault.id != number]
 
-    def take(self, vendor: str, method: str, path: str) -> Fault | None:
+    @property
+    def reads_bodies(self) -> bool:
+        """Say whether any fault looks at what is sent."""
+        return any(fault.body for fault in self.faults)
+
+    def take(self, vendor: str, method: str, path: str, body: str = "") -> Fault | None:
         """Return the fault that strikes this call, if any."""
         for fault in self.faults:
-            if fault.matches(vendor, method, path) and fault.due():
+            if fault.matches(vendor, method, path, body) and fault.due():
                 return fault
         return None

@@ -119,6 +119,8 @@ def fault_reply(kind: str, retry_after: float | None) -> Response:
             refusal = unauthorized()
         case "overloaded":
             refusal = error(503, "UNAVAILABLE", "The service is currently unavailable.", "backendError")
+        case "bad_request":
+            refusal = error(400, "FAILED_PRECONDITION", "Precondition check failed.", "failedPrecondition")
         case _:
             refusal = error(500, "INTERNAL", "Internal error encountered.", "backendError")
     headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}

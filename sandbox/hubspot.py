@@ -85,6 +85,8 @@ def fault_reply(kind: str, retry_after: float | None) -> Response:
             return unauthorized().response()
         case "overloaded":
             refusal = error(503, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable.")
+        case "bad_request":
+            refusal = invalid("Invalid input JSON: an id is not valid")
         case _:
             refusal = error(500, "INTERNAL_ERROR", "internal error")
     return json_reply(refusal.body, refusal.status, headers)

@@ -73,7 +73,10 @@ class FaultLine:
         if "call" not in scope:
             return await self.app(scope, receive, send)
         vendor, path = split(scope)
-        fault = self.world.faults.take(vendor, scope["method"], path)
+        body = ""
+        if self.world.faults.reads_bodies:
+            body, receive = await whole(receive)
+        fault = self.world.faults.take(vendor, scope["method"], path, body)
         if fault:
             scope["fault"], scope["call"]["fault"] = fault, fault.kind
         try:
@@ -103,11 +106,11 @@ class FaultLine:
                     await self.app(scope, receive, send)
             case "bad_gateway":
                 await Response(BAD_GATEWAY, 502, media_type="text/html")(scope, receive, send)
-            case "rate_limited" | "overloaded" | "server_error" | "unauthorized" as kind:
+            case "rate_limited" | "overloaded" | "server_error" | "unauthorized" | "bad_request" as kind:
                 await FAULT_REPLIES[vendor](kind, fault.retry_after)(scope, receive, send)
             case "renamed_field":
                 await self.app(scope, receive, collector(held))
-                await renamed(held, fault.rename)(scope, receive, send)
+                await renamed(held, fault.rename, fault.values)(scope, receive, send)
             case _:
                 await self.app(scope, receive, send)
 
@@ -139,12 +142,25 @@ async def replay(held: list[Message], send: Send) -> None:
         await send(message)
 
 
-def renamed(held: list[Message], names: dict[str, str]) -> Response:
-    """Return the reply that was kept, with keys of its JSON renamed."""
+def renamed(held: list[Message], names: dict[str, str], values: dict[str, Any]) -> Response:
+    """Return the reply that was kept, with keys of its JSON renamed or holding something else."""
     status = next(message["status"] for message in held if "status" in message)
     body = b"".join(message.get("body", b"") for message in held)
-    text = json.dumps(rename(json.loads(body), names)) if body else ""
+    text = json.dumps(rename(json.loads(body), names, values)) if body else ""
     return Response(text, status, media_type="application/json")
+
+
+async def whole(receive: Receive) -> tuple[str, Receive]:
+    """Read the request's body, and return a way to read it again."""
+    messages: list[Message] = []
+    while not messages or messages[-1].get("more_body"):
+        messages.append(await receive())
+    waiting = iter(messages)
+
+    async def again() -> Message:
+        return next(waiting, None) or await receive()
+
+    return b"".join(message.get("body", b"") for message in messages).decode("utf-8", "replace"), again
 
 
 async def buffered(receive: Receive) -> tuple[Receive, Callable[[float], Awaitable[bool]]]:
@@ -165,8 +181,11 @@ async def buffered(receive: Receive) -> tuple[Receive, Callable[[float], Awaitab
     return again, gone
 
 
-def rename(value: Any, names: dict[str, str]) -> Any:
-    """Rename keys, however deep."""
+def rename(value: Any, names: dict[str, str], values: dict[str, Any]) -> Any:
+    """Rename keys, leave them out or give them another value, however deep."""
     if isinstance(value, dict):
-        return {names.get(key, key): rename(inner, names) for key, inner in value.items()}
-    return [rename(each, names) for each in value] if isinstance(value, list) else value
+        kept = ((key, inner) for key, inner in value.items() if names.get(key, key))
+        return {
+            names.get(key, key): values[key] if key in values else rename(inner, names, values) for key, inner in kept
+        }
+    return [rename(each, names, values) for each in value] if isinstance(value, list) else value

@@ -65,6 +65,8 @@ def fault_reply(kind: str, retry_after: float | None) -> Response:
             return json_reply({"ok": False, "error": "invalid_auth"}, 200, headers)
         case "overloaded":
             return json_reply({"ok": False, "error": "service_unavailable"}, 503, headers)
+        case "bad_request":
+            return json_reply({"ok": False, "error": "invalid_arguments"}, 200, headers)
         case _:
             return json_reply({"ok": False, "error": "internal_error"}, 500, headers)
 

@@ -35,7 +35,8 @@ def open_alert(ledger: Ledger, key: str, message: str, workflow: str | None = No
     message = scrub(message)[:LONGEST]
     with ledger.write() as session:
         dialect = session.get_bind().dialect.name
-        opened = session.scalar(_upsert(dialect, key=key, message=message, workflow=workflow)) == 1
+        times: int = session.scalar(_upsert(dialect, key=key, message=message, workflow=workflow))
+    opened = times == 1
     if opened:
         _emit("opened", key, message, workflow)
     return opened

@@ -6,12 +6,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from tasks.actions import KINDS, Address, Impact
+from tasks.output import allowed_entry
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=15)]
+AllowedEntry = Annotated[str, AfterValidator(allowed_entry)]
 Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 
 
@@ -54,6 +56,9 @@ class Reads(_Part):
     what: Said
     credential: Credential
     """`block-type/block-name`, for example `gmail/inbox`."""
+    fields: tuple[Said, ...] = Field(min_length=1)
+    """The fields that prompt and decisions use, by the vendor's own names. If one is missing from a reply, or is no
+    longer what it was, the workflow stops."""
 
 
 class Writes(_Part):
@@ -84,6 +89,8 @@ class Thresholds(_Part):
     """Under this probability the model's answer is not acted on: a person looks."""
     approval_days: float = Field(gt=0, le=60)
     """Days until an unanswered sign-off expires."""
+    run_minutes: float = Field(default=30, gt=0, le=1440)
+    """Minutes after which a run takes up no more and waits for no vendor; the rest is the next run's."""
 
 
 class Card(_Part):
@@ -109,16 +116,25 @@ class Card(_Part):
     on_rate_limit: Sentence
     """What happens when a vendor asks to wait."""
     usd_per_run: Decimal = Field(gt=0)
+    usd_per_day: Decimal = Field(gt=0)
     usd_per_month: Decimal = Field(gt=0)
     stage: Stage
     """The most that the workflow may do. A Prefect Variable can lower it, nothing can raise it."""
     thresholds: Thresholds
+    allowed: tuple[AllowedEntry, ...] = ()
+    """Domains, e-mail addresses and telephone numbers of the company's own, which any text may hold. Whatever
+    else of this kind the model writes must stand in the record. Actions may go to the addresses, not to the domains."""
 
     def __init__(self, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except ValidationError as error:
             raise CardError(_readable(fields.get("workflow"), error)) from None
+
+    def fields_of(self, vendor: str) -> tuple[str, ...]:
+        """The fields that the workflow uses of what it reads from `vendor`, by the vendor's names."""
+        lines = (line for line in self.reads if line.credential.split("/")[0] == vendor)
+        return tuple(dict.fromkeys(name for line in lines for name in line.fields))
 
     def writes_of(self, kind: str) -> Writes | None:
         """The card's line for a kind of action, or None when the card does not name it."""
@@ -144,12 +160,13 @@ HINTS = {
     "sentence": "say in one sentence what it does",
     "owner": "the e-mail address of the one person who answers for it",
     "baseline": "minutes by hand and failure rate, measured before automating",
-    "reads": "what it reads, with the credential's block, such as gmail/inbox",
+    "reads": "what it reads, with the credential's block, such as gmail/inbox, and the fields that it uses",
     "writes": "each kind of action, where it goes and whether it needs approval",
     "on_garbage": "what happens when the model's answer is unusable",
     "on_outage": "what happens when a vendor is down",
     "on_rate_limit": "what happens when a vendor asks to wait",
     "usd_per_run": "the most dollars that one run may spend on models",
+    "usd_per_day": "the most dollars that a day of runs (UTC) may spend on models",
     "usd_per_month": "the most dollars that a month of runs may spend on models",
     "stage": "shadow, gated or selective",
     "thresholds": "confidence and approval_days",

@@ -1,27 +1,40 @@
 """Fetch: what came in becomes records in the ledger, each of them once; and what is known about their senders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from blocks.gmail import Gmail, HistoryExpired, RawMessage
+from blocks.gmail import Gmail, HistoryExpired, MessageGone, RawMessage
+from blocks.hubspot import ASKED_ALWAYS, HubSpot
 from blocks.ledger import Cursor, Ledger, Record, utcnow
 from blocks.mail import Email, MalformedMail, parse
+from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from tasks import records
+from tasks import drift, records
 from tasks.checks import Suite, unfit
+from tasks.circuit import CircuitOpen
 from tasks.run import Run
-from tasks.verb import concurrently, raise_if_worth_retrying, verb
+from tasks.verb import ACCOUNT, concurrently, last_attempt, raise_if_worth_retrying, verb
 
 FIRST_SYNC = "newer_than:7d"
 """What a first look at an inbox takes in: a week, not ten years."""
 
 OVERLAP = timedelta(days=1)
 """How far a full sync reaches back behind the last good one; what is known already is not taken twice."""
+
+UNREADABLE_AFTER = 5
+"""Runs that may fail to read a message before it is set aside for a person."""
+
+CONTROL = "nobody@example.com"
+"""An address that no vendor can object to: by it, a request that is wrong is told from an address that is."""
+
+Outcomes = Mapping[str, RawMessage | VendorError]
+"""Message id -> the message, or why it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +47,40 @@ class Arrivals:
 
 @verb("fetch")
 def inbox(run: Run, *, query: str, limit: int, suite: Suite) -> list[int]:
-    """Take new e-mails into the ledger and claim up to `limit` unfinished records for this run.
+    """Take new e-mails into the ledger, take up what is to be read again, and claim up to `limit` unfinished records.
 
-    The records and the cursor are stored in one transaction, so a crash neither loses nor repeats a message.
+    The records and the cursor are stored in one transaction, so a crash neither loses nor repeats a message. A message
+    that cannot be read enters as a record without content, and keeps neither the cursor nor the others back.
 
     Returns:
         The claimed records' ids, oldest first; those that an earlier run left unfinished come before new ones.
 
     Raises:
         VendorError: Gmail could not be read; nothing was stored for the messages that failed.
+        SchemaDrift: a message is no longer what it was; nothing was stored, so all of them keep their place.
         MissingCredential: the card's Gmail block does not exist.
     """
     gmail: Gmail = run.connection("gmail")
     source = f"gmail:{gmail.mailbox}"
     arrivals = _arrivals(run, gmail, source, query)
     taken = arrivals.ids[:limit]
-    found, errors = _read_all(gmail, taken)
-    rows = [_row(run, gmail, source, message) for message in found]
-    _check(rows, suite)
-    complete = len(taken) == len(arrivals.ids) and not errors
+    again = _to_read_again(run, limit)
+    outcomes = _read_all(gmail, [*taken, *(r.external_id for r in again if r.source == source)])
+    if any(isinstance(outcome, RawMessage) for outcome in outcomes.values()):
+        drift.seen(run, "gmail:message")
+    blamed = _blamed(outcomes, set(taken))
+    rows = [row for i in taken if (row := _arrived(run, gmail, source, i, outcomes[i], i in blamed)) is not None]
+    changes = {r.id: _taken_up(gmail, r, outcomes.get(r.external_id), r.external_id in blamed) for r in again}
+    _check([*rows, *changes.values()], suite)
+    errors = [e for i in taken if i not in blamed and (e := _worth_telling(outcomes[i]))]
     with run.ledger.write() as session:
         _insert_new(session, rows)
-        if complete and arrivals.cursor:
+        _store_again(session, changes)
+        if len(taken) == len(arrivals.ids) and not errors and arrivals.cursor:
             session.merge(Cursor(workflow=run.card.workflow, source=source, value=arrivals.cursor, updated_at=utcnow()))
-    if len(taken) < len(arrivals.ids):
-        run.note(f"{len(arrivals.ids) - len(taken)} more e-mails wait in the inbox (limit {limit} a run)")
+    _tell(run, len(arrivals.ids) - len(taken), limit, blamed, changes)
     claimed = claim(run, limit)
-    # Not `len(found)`: a retry no longer sees what the first attempt has stored.
+    # Not `len(rows)`: a retry no longer sees what the first attempt has stored.
     raise_if_worth_retrying(errors, succeeded=len(claimed))
     if errors:
         run.note(f"{len(errors)} e-mails could not be read and are left to the next run: {errors[0]}")
@@ -68,21 +88,60 @@ def inbox(run: Run, *, query: str, limit: int, suite: Suite) -> list[int]:
 
 
 @verb("fetch contacts")
-def contacts(run: Run, ids: Sequence[int], who: Callable[[Record], str], properties: Sequence[str]) -> None:
+def contacts(run: Run, ids: Sequence[int], who: Callable[[Record], str]) -> None:
     """Look up who each record of a batch is from, in HubSpot and in one call, and keep what is known with the record.
+
+    What is read of a contact are the fields on the card. An address that HubSpot does not take sets its own record
+    aside, and no other.
 
     Raises:
         VendorError: HubSpot could not be read.
+        SchemaDrift: a contact came back without one of the card's fields.
     """
     batch = [r for r in records.in_state(run.ledger, ids, records.FETCHED) if r.context is None]
     if not batch:
         return
-    known = run.connection("hubspot").contacts_by_email({who(r) for r in batch}, properties)
+    address = {r.id: who(r).strip().lower() for r in batch}
+    known, refused = _known(run, set(address.values()))
     with run.ledger.write() as session:
-        records.move(
-            session,
-            ({"id": r.id, "context": {"contact": known.get(who(r).lower())}} for r in batch),
-        )
+        good = [r for r in batch if address[r.id] not in refused]
+        records.move(session, ({"id": r.id, "context": {"contact": known.get(address[r.id])}} for r in good))
+        bad = [r for r in batch if address[r.id] in refused]
+        records.move(session, [records.failed(r, refused[address[r.id]]) for r in bad])
+
+
+def _known(run: Run, addresses: Collection[str]) -> tuple[dict[str, dict[str, Any]], dict[str, VendorError]]:
+    """The contacts by address, and the addresses that HubSpot does not take, with its word for each."""
+    hubspot: HubSpot = run.connection("hubspot")
+    fields = run.card.fields_of("hubspot")
+    refused: dict[str, VendorError] = {}
+    try:
+        known = hubspot.contacts_by_email(addresses, fields)
+    except VendorError as error:
+        if error.status != 400:
+            raise
+        known, refused = _one_by_one(hubspot, addresses, fields)
+    drift.seen(run, "hubspot:contact-batch")
+    if known:
+        drift.seen(run, "hubspot:contact", ("id", "properties", *ASKED_ALWAYS, *fields))
+    return known, refused
+
+
+def _one_by_one(
+    hubspot: HubSpot, addresses: Collection[str], fields: Sequence[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, VendorError]]:
+    """One bad address has HubSpot refuse the whole batch: ask for each, to find out which it is."""
+    hubspot.contacts_by_email([CONTROL], fields)  # refused too: then the request is wrong, and no address is to blame
+    known: dict[str, dict[str, Any]] = {}
+    refused: dict[str, VendorError] = {}
+    for address, outcome in concurrently(lambda one: hubspot.contacts_by_email([one], fields), sorted(addresses)):
+        if isinstance(outcome, dict):
+            known |= outcome
+        elif outcome.status == 400:
+            refused[address] = outcome
+        else:
+            raise outcome
+    return known, refused
 
 
 def claim(run: Run, limit: int) -> list[int]:
@@ -112,13 +171,17 @@ def _arrivals(run: Run, gmail: Gmail, source: str, query: str) -> Arrivals:
     if cursor is not None:
         try:
             ids, reached = gmail.added_since(cursor.value)
-            return Arrivals(_unknown(run.ledger, run.card.workflow, source, ids), reached)
         except HistoryExpired:
             run.note("Gmail's history had expired: the inbox was read in full again")
+        else:
+            drift.seen(run, "gmail:history")
+            return Arrivals(_unknown(run.ledger, run.card.workflow, source, ids), reached)
     # The history id is read before the list: what arrives in between is then seen twice, not never.
     reached = gmail.history_id()
     since = FIRST_SYNC if cursor is None else f"after:{int((cursor.updated_at - OVERLAP).timestamp())}"
     ids = gmail.list_message_ids(f"{query} {since}")
+    drift.seen(run, "gmail:profile")
+    drift.seen(run, "gmail:message-list")
     return Arrivals(_unknown(run.ledger, run.card.workflow, source, ids[::-1]), reached)
 
 
@@ -135,55 +198,162 @@ def _unknown(ledger: Ledger, workflow: str, source: str, ids: Sequence[str]) -> 
     return [i for i in dict.fromkeys(ids) if i not in known]
 
 
-def _read_all(gmail: Gmail, ids: Sequence[str]) -> tuple[list[RawMessage], list[VendorError]]:
-    found: dict[str, RawMessage] = {}
-    errors: list[VendorError] = []
+def _to_read_again(run: Run, limit: int) -> list[Record]:
+    """The records whose message is read in this run, once more or at last; each of them once a run."""
+    query = (
+        sa.select(Record)
+        .where(
+            Record.workflow == run.card.workflow,
+            Record.state.in_(records.TO_READ),
+            Record.source.startswith("gmail:"),
+            Record.updated_at < run.started_at,
+        )
+        .order_by(Record.id)
+        .limit(limit)
+    )
+    with run.ledger.read() as session:
+        return list(session.scalars(query))
+
+
+def _read_all(gmail: Gmail, ids: Sequence[str]) -> Outcomes:
+    """Every message, or why it could not be read.
+
+    Raises:
+        SchemaDrift: a message is no longer what it was, which is no message's own fault.
+    """
+    outcomes: dict[str, RawMessage | VendorError] = {}
     for message_id, outcome in concurrently(gmail.get_raw, ids):
-        if isinstance(outcome, RawMessage):
-            found[message_id] = outcome
-        elif outcome.status != 404:  # 404: deleted since it was listed
-            errors.append(outcome)
-    return [found[i] for i in ids if i in found], errors
+        if isinstance(outcome, SchemaDrift):
+            raise outcome
+        outcomes[message_id] = outcome
+    return outcomes
 
 
-def _row(run: Run, gmail: Gmail, source: str, message: RawMessage) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "workflow": run.card.workflow,
-        "source": source,
-        "external_id": message.id,
-        "version": "1",
-        "state": records.FETCHED,
-        "reason": None,
-    }
+def _blamed(outcomes: Outcomes, new: Collection[str]) -> frozenset[str]:
+    """The messages that are at fault themselves, and are written down as that.
+
+    Where several fail and none can be read, Gmail is. A new message is given all attempts of its first run, if a retry
+    can help; one that is known for it already gets one a run, and keeps nobody waiting.
+    """
+    failed = {i: e for i, e in outcomes.items() if isinstance(e, VendorError) and not isinstance(e, MessageGone)}
+    if len(failed) > 1 and not any(isinstance(outcome, RawMessage) for outcome in outcomes.values()):
+        return frozenset()
+    return frozenset(
+        message_id
+        for message_id, error in failed.items()
+        if error.status not in ACCOUNT
+        and not isinstance(error, CircuitOpen)
+        and (error.permanent or last_attempt() or message_id not in new)
+    )
+
+
+def _worth_telling(outcome: RawMessage | VendorError) -> VendorError | None:
+    """The error, unless the message was only deleted since it was listed."""
+    return outcome if isinstance(outcome, VendorError) and not isinstance(outcome, MessageGone) else None
+
+
+def _arrived(
+    run: Run, gmail: Gmail, source: str, message_id: str, outcome: RawMessage | VendorError, blamed: bool
+) -> dict[str, Any] | None:
+    """The new record of a message; None when it is left to the next run, or gone."""
+    identity = {"workflow": run.card.workflow, "source": source, "external_id": message_id, "version": "1"}
+    if isinstance(outcome, RawMessage):
+        return {**identity, "failures": 0, **_content(gmail, outcome, asked_for=False)}
+    if not blamed:
+        return None
+    blank = {"title": "(not read yet)", "payload": {"message_id": message_id}}
+    return {**identity, **blank, **_failed_to_read(records.UNREAD, 0, outcome)}
+
+
+def _taken_up(gmail: Gmail, record: Record, outcome: RawMessage | VendorError | None, blamed: bool) -> dict[str, Any]:
+    """The change to a record that was to be read again; an empty one when it stays as it is."""
+    if isinstance(outcome, RawMessage):
+        content = _content(gmail, outcome, asked_for=record.state == records.REPLAY)
+        unreadable = content["state"] == records.QUARANTINED
+        if unreadable and _stored(record):  # what an earlier version could read is worth keeping
+            del content["payload"], content["title"]
+        return {"external_id": record.external_id, "failures": 0, **content}
+    if outcome is None or isinstance(outcome, MessageGone):
+        return {"external_id": record.external_id, **_without_message(gmail, record, gone=outcome is not None)}
+    return _failed_to_read(record.state, record.failures, outcome) if blamed else {}
+
+
+def _content(gmail: Gmail, message: RawMessage, *, asked_for: bool) -> dict[str, Any]:
+    """What a message says, and the state in which its record begins; `asked_for` when a person put it back."""
     try:
         email = parse(message.raw, message_id=message.id, thread_id=message.thread_id, received_at=message.received_at)
     except MalformedMail as error:
         payload = {"message_id": message.id, "thread_id": message.thread_id}
-        return row | {
-            "title": "(unreadable)",
-            "payload": payload,
-            "state": records.QUARANTINED,
-            "reason": f"malformed: {error}",
-        }
-    row |= {"title": email.subject or "(no subject)", "payload": email.model_dump(mode="json")}
-    if why := _not_ours_to_answer(email, gmail, message):
-        row |= {"state": records.SKIPPED, "reason": why}
-    return row
+        reason = f"malformed: {error}"
+        return {"title": "(unreadable)", "payload": payload, "state": records.QUARANTINED, "reason": reason}
+    why = _not_ours_to_answer(email, gmail) or _out_of_the_inbox(message.label_ids, asked_for=asked_for)
+    return _of_email(email, why)
 
 
-def _not_ours_to_answer(email: Email, gmail: Gmail, message: RawMessage) -> str:
+def _of_email(email: Email, why_not: str) -> dict[str, Any]:
+    state = records.SKIPPED if why_not else records.FETCHED
+    title, payload = email.subject or "(no subject)", email.model_dump(mode="json")
+    return {"title": title, "payload": payload, "state": state, "reason": why_not or None}
+
+
+def _without_message(gmail: Gmail, record: Record, *, gone: bool) -> dict[str, Any]:
+    """What becomes of a record whose message cannot be had any more: what the ledger holds of it must do."""
+    if record.state == records.UNREAD:
+        return {"state": records.SKIPPED, "reason": "it was deleted before it could be read"}
+    email = _stored(record)
+    if email:
+        return _of_email(email, _not_ours_to_answer(email, gmail))
+    what = "its message was deleted" if gone else f"its message is in another mailbox than {gmail.mailbox}"
+    reason = f"{what}, and the ledger holds no more of it than its ids"
+    return {"state": records.QUARANTINED, "reason": reason}
+
+
+def _stored(record: Record) -> Email | None:
+    """The e-mail as the ledger holds it, if it does as a whole."""
+    try:
+        return Email.model_validate(record.payload)
+    except ValidationError:
+        return None
+
+
+def _failed_to_read(state: str, failures: int, error: VendorError) -> dict[str, Any]:
+    failures += 1
+    if failures < UNREADABLE_AFTER:
+        return {"state": state, "failures": failures, "reason": f"will be read again: {error}"}
+    reason = f"its message could not be read in {failures} runs: {error}"
+    return {"state": records.QUARANTINED, "failures": failures, "reason": reason}
+
+
+def _not_ours_to_answer(email: Email, gmail: Gmail) -> str:
     if email.machine:
         return f"{email.machine}: not written by a person to us"
     if email.sender.lower() == gmail.mailbox.lower() and not email.reply_to:  # with one, it is the web site's form
         return "our own mail"
-    if "INBOX" not in message.label_ids:
-        return "somebody has already taken it out of the inbox"
     return ""
+
+
+def _out_of_the_inbox(labels: Collection[str], *, asked_for: bool) -> str:
+    if asked_for:  # whoever put it back knows that it is archived; spam and trash are not answered for anybody
+        return next(
+            (f"it is in {name}" for label, name in (("SPAM", "spam"), ("TRASH", "the trash")) if label in labels), ""
+        )
+    return "" if "INBOX" in labels else "somebody has already taken it out of the inbox"
+
+
+def _tell(run: Run, waiting: int, limit: int, blamed: Collection[str], changes: Mapping[int, dict[str, Any]]) -> None:
+    if waiting:
+        run.note(f"{waiting} more e-mails wait in the inbox (limit {limit} a run)")
+    if blamed:
+        some = "1 e-mail" if len(blamed) == 1 else f"{len(blamed)} e-mails"
+        run.note(f"{some} could not be read; the next runs try again: signoff ledger show")
+    back = [change for change in changes.values() if change.get("state") == records.QUARANTINED]
+    if back:
+        run.note(f"{len(back)} replayed records went back to quarantine: {back[0]['reason']}")
 
 
 def _check(rows: list[dict[str, Any]], suite: Suite) -> None:
     """Quarantine, in place, the rows that the suite refuses."""
-    fresh = {row["external_id"]: row for row in rows if row["state"] == records.FETCHED}
+    fresh = {row["external_id"]: row for row in rows if row.get("state") == records.FETCHED}
     reasons = unfit([_as_checked(key, row["payload"]) for key, row in fresh.items()], suite)
     for key, reason in reasons.items():
         fresh[key] |= {"state": records.QUARANTINED, "reason": reason}
@@ -192,6 +362,15 @@ def _check(rows: list[dict[str, Any]], suite: Suite) -> None:
 def _as_checked(key: str, payload: dict[str, Any]) -> dict[str, Any]:
     """An e-mail's fields, and `said`: subject and text together, since some people write only one of them."""
     return {**payload, "said": f"{payload['subject']} {payload['text']}", "id": key}
+
+
+def _store_again(session: Session, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Only where it still stands as it was read: another run may have taken it up at the same time."""
+    for record_id, change in changes.items():
+        values = {name: value for name, value in change.items() if name != "external_id"}
+        if values:
+            standing = sa.update(Record).where(Record.id == record_id, Record.state.in_(records.TO_READ))
+            session.execute(standing.values(**values, updated_at=utcnow()))
 
 
 def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> None:

@@ -11,15 +11,21 @@ import sqlalchemy as sa
 
 from blocks import ledger
 from blocks.ledger import Record, utcnow
-from tasks import actions, approvals, records
+from tasks import actions, approvals, output, records
 from tasks.actions import BY_CARD, Action, Impact
 from tasks.card import Card, Stage
 from tasks.plain import plain, quoted
 from tasks.run import Run
 from tasks.verb import verb
 
+EDITED = "Its links, addresses and numbers were compared with the record. What you change is yours and is not."
+"""What an approver is told about a text that may be edited."""
+
 Decide = Callable[[Record], Sequence[Action]]
 """The flow's plain code: what is done about a validated record."""
+
+HELD_BACK = "held back: "
+"""How the reason of an action begins that was refused for what stands in it."""
 
 Explain = Callable[[Record], str]
 """What an approver must know of a record, as markdown."""
@@ -28,6 +34,9 @@ Explain = Callable[[Record], str]
 @verb("gate")
 def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> None:
     """Decide on every validated record of the batch and store the wanted actions, each in the state its stage gives.
+
+    An action that goes to a stranger, or that holds a link, an address or a number which neither the record nor the
+    card has, is refused at every stage: the model, and so whoever wrote to us, has no say in where things go.
 
     The actions and the record's move are one transaction; the approval runs are made after it, and made up for by the
     next run if this one dies in between.
@@ -54,6 +63,7 @@ def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> Non
         session.flush()
         session.add_all(_passed_by_the_card(row, run.card) for row in new if row.state == "pending")
         records.move(session, changes)
+    _note_held_back(run, new)
     approvals.request(run.ledger, _waiting_without_run(run))
 
 
@@ -78,12 +88,16 @@ def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str]
 def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, cost: Decimal) -> list[ledger.Action]:
     seen: Counter[str] = Counter()
     rows = []
+    known = output.Known(record)
     why = explain(record)
     for action in wanted:
         seen[action.kind] += 1
         state, reason = state_for(action, run.card, run.stage, run.left_out)
+        if state != "refused" and (foreign := output.objection(action, known, run.card.allowed)):
+            state, reason = "refused", f"{HELD_BACK}{foreign}"
         payload = action.model_dump(mode="json")
         line = run.card.writes_of(action.kind)
+        credential = line.credential if line else ""
         rows.append(
             ledger.Action(
                 key=_key(record, action.kind, seen[action.kind]),
@@ -93,9 +107,9 @@ def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, 
                 impact=action.impact,
                 title=action.title,
                 payload=payload,
-                digest=actions.digest(action.kind, payload),
-                credential=line.credential if line else "",
-                explanation=_explanation(action, why, cost) if state in ("waiting", "shadow") else "",
+                digest=actions.digest(action.kind, payload, credential),
+                credential=credential,
+                explanation=_explanation(action, why, cost) if state != "pending" else "",
                 stage=run.stage,
                 state=state,
                 reason=reason,
@@ -114,8 +128,19 @@ def _key(record: Record, kind: str, nth: int) -> str:
 def _explanation(action: Action, why: str, cost: Decimal) -> str:
     """The form's text: what, to whom, the draft, why, the source, and what it has cost. Markdown."""
     facts = [f"- **{label}:** {plain(value)}" for label, value in action.preview().items()]
-    draft = ["**The text:**", quoted(str(getattr(action, action.editable)))] if action.editable else []
+    draft = ["**The text:**", quoted(str(getattr(action, action.editable))), EDITED] if action.editable else []
     return "\n\n".join([f"**{plain(action.title)}**", "\n".join(facts), why, *draft, f"**Cost so far:** ${cost:.4f}"])
+
+
+def _note_held_back(run: Run, rows: Sequence[ledger.Action]) -> None:
+    """A draft that is not put to anybody must not vanish in silence: the run says how many, and why the first was."""
+    held = [row for row in rows if row.state == "refused" and (row.reason or "").startswith(HELD_BACK)]
+    if not held:
+        return
+    counts = Counter(actions.KINDS[row.kind].noun for row in held)
+    what = ", ".join(f"{count} {noun}" for noun, count in counts.items())
+    first = f"action {held[0].id}: {(held[0].reason or '').removeprefix(HELD_BACK)}"
+    run.note(f"{what} held back, because of what stands in them ({first}); `signoff ledger show` names them")
 
 
 def _costs(run: Run, ids: Sequence[int]) -> dict[int, Decimal]:

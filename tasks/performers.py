@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from blocks.gmail import Gmail
+from blocks.gmail import Gmail, MessageGone
 from blocks.hubspot import HubSpot, Note, Task
 from blocks.mail import compose_reply
 from blocks.slack import Slack
@@ -128,11 +128,30 @@ def apply_label(gmail: Gmail, action: ApplyLabel, attempt: Attempt) -> Done:  # 
     return Done("gmail", action.message_id, {"label": label})
 
 
+def find_label(gmail: Gmail, action: ApplyLabel, attempt: Attempt) -> Done | None:  # noqa: ARG001
+    """Whether the message is as it should be. Doing it again would harm nothing, but a refusal would then be a lie."""
+    label = gmail.ensure_label(action.label)
+    try:
+        labels = gmail.labels_of(action.message_id)
+    except MessageGone:
+        return None
+    done = label in labels and not (action.archive and "INBOX" in labels)
+    return Done("gmail", action.message_id, {"label": label}) if done else None
+
+
 def upsert_contact(hubspot: HubSpot, action: UpsertContact, attempt: Attempt) -> Done:  # noqa: ARG001
     """By e-mail address, and only what is still blank: a person may have filled it in since it was wanted."""
     known = hubspot.contacts_by_email([action.email], list(action.properties)).get(action.email.lower(), {})
     blank = {name: value for name, value in action.properties.items() if not known.get(name)}
     return Done("hubspot", hubspot.upsert_contact(action.email, blank))
+
+
+def find_contact(hubspot: HubSpot, action: UpsertContact, attempt: Attempt) -> Done | None:  # noqa: ARG001
+    """The contact, if nothing of what was wanted is blank any more."""
+    known = hubspot.contacts_by_email([action.email], list(action.properties)).get(action.email.lower())
+    if known is None or not all(known.get(name) for name in action.properties):
+        return None
+    return Done("hubspot", str(known["id"]))
 
 
 def add_note(hubspot: HubSpot, action: AddNote, attempt: Attempt) -> Done:
@@ -175,8 +194,8 @@ def find_message(slack: Slack, action: PostMessage, attempt: Attempt) -> Done | 
 
 PERFORMERS: dict[str, Performer] = {
     SendReply.kind: Performer(send_reply, find_reply),
-    ApplyLabel.kind: Performer(apply_label, lambda *_: None),
-    UpsertContact.kind: Performer(upsert_contact, lambda *_: None),
+    ApplyLabel.kind: Performer(apply_label, find_label),
+    UpsertContact.kind: Performer(upsert_contact, find_contact),
     AddNote.kind: Performer(add_note, find_note),
     CreateTask.kind: Performer(create_task, find_task),
     PostMessage.kind: Performer(post_message, find_message),

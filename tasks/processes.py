@@ -31,16 +31,21 @@ def is_gone(identity: str) -> bool | None:
 @cache
 def _machine() -> str:
     """The host, its boot, and the space that its process numbers are in: two containers may share the first two."""
-    parts = [socket.gethostname()]
-    for read in (
-        lambda: (PROC / "sys/kernel/random/boot_id").read_text().strip(),
-        lambda: os.readlink("/proc/self/ns/pid"),
-    ):
-        try:
-            parts.append(read())
-        except OSError:  # not Linux
-            parts.append("-")
-    return "/".join(parts).replace(" ", "")
+    return "/".join([socket.gethostname(), _boot(), _numbers()]).replace(" ", "")
+
+
+def _boot() -> str:
+    try:
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        return "-"
+
+
+def _numbers() -> str:
+    try:
+        return os.readlink(PROC / "self/ns/pid")
+    except OSError:
+        return "-"
 
 
 def _began(number: int) -> str:

@@ -16,7 +16,12 @@ GATED = "gated"
 DONE = "done"
 SKIPPED = "skipped"
 QUARANTINED = "quarantined"
+UNREAD = "unread"
+"""Its message could not be read yet: `fetch` tries again in each run, up to a limit."""
+REPLAY = "replay"
+"""A person put it back: `fetch` takes it up from the start, with today's code."""
 
+TO_READ = (UNREAD, REPLAY)
 UNFINISHED = (FETCHED, PROMPTED, VALIDATED, GATED)
 
 MOST_FAILURES = 8
@@ -48,6 +53,12 @@ def move(session: Session, changes: Iterable[Mapping[str, Any]]) -> None:
 def quarantine(record_id: int, reason: str) -> dict[str, Any]:
     """The change that sets a record aside, with the reason that a person will read."""
     return {"id": record_id, "state": QUARANTINED, "reason": reason}
+
+
+def from_the_start(record: Record, state: str) -> dict[str, Any]:
+    """The change that makes a record begin again: what it was answered and how often it failed is forgotten."""
+    blank = dict.fromkeys(("reason", "context", "answer", "prompt_version", "run_id"))
+    return {"id": record.id, "state": state, "failures": 0, **blank}
 
 
 def failed(record: Record, error: VendorError) -> dict[str, Any]:

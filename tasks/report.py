@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,9 +14,10 @@ from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel
 
 from blocks.ledger import Action, Ledger, ModelCall, Record
-from tasks import records
+from tasks import audit, records
 from tasks.actions import KINDS
 from tasks.plain import plain
+from tasks.retention import redacted_on
 from tasks.run import Run
 from tasks.verb import verb
 
@@ -44,6 +46,8 @@ class Row:
     other: tuple[str, ...]
     """Actions in any other state, with the state."""
     cost: Decimal
+    redacted_at: datetime | None = None
+    """When its content was taken out (UTC); the title says so too."""
 
     @property
     def outcome(self) -> str:
@@ -63,6 +67,8 @@ class Summary(BaseModel):
     usd: Decimal
     """US dollars spent on models by this run."""
     notes: tuple[str, ...]
+    head: audit.Head | None = None
+    """The newest row of the ledger's history when the run was over. Prefect keeps it, out of the ledger's reach."""
 
 
 @verb("report")
@@ -84,6 +90,7 @@ def publish(run: Run, ids: Sequence[int]) -> Summary:
         actions={state: count for state, count in states},
         usd=run.budget.spent,
         notes=tuple(run.notes),
+        head=audit.head(run.ledger),
     )
     create_markdown_artifact(
         key=f"{run.card.workflow}-results", markdown=as_markdown(summary, rows), description=run.card.sentence
@@ -122,7 +129,8 @@ def _row(record: Record, actions: Sequence[Action], cost: Decimal | None) -> Row
     return Row(
         id=record.id,
         sender=record.payload.get("sender", ""),
-        title=record.title,
+        title=f"({redacted_on(record.redacted_at)})" if record.redacted_at else record.title,
+        redacted_at=record.redacted_at,
         state=record.state,
         reason=record.reason or "",
         answer=record.answer or {},
@@ -130,6 +138,7 @@ def _row(record: Record, actions: Sequence[Action], cost: Decimal | None) -> Row
         waits=tuple(f"{KINDS[a.kind].noun} #{a.id}" for a in actions if a.state == "waiting"),
         other=tuple(
             f"{KINDS[a.kind].noun} #{a.id} {DOING.get(a.state, a.state)}"
+            + (f": {a.reason}" if a.state == "refused" else "")
             for a in actions
             if a.state not in ("done", "waiting")
         ),
@@ -154,4 +163,14 @@ def as_markdown(summary: Summary, rows: Sequence[Row]) -> str:
         )
         cells = (row.sender, row.title, answer, ", ".join(row.done + row.other), ", ".join(row.waits))
         lines.append(f"| {row.id} | " + " | ".join(plain(cell) for cell in cells) + f" | ${row.cost:.4f} |")
+    if summary.head:
+        lines += ["", _witness(summary.head)]
     return "\n".join(lines)
+
+
+def _witness(head: audit.Head) -> str:
+    """The head in short, for people, and the command that checks whether the ledger still goes back to it."""
+    return (
+        f"The ledger's history ends at row {head.number}, {head.short}. Whether anything up to it was rewritten later, "
+        f"this tells: `signoff audit verify --expect {head.hash}`"
+    )

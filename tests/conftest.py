@@ -18,6 +18,8 @@ from blocks.ledger import Ledger, Record
 from blocks.mail import Email
 from sandbox import credentials
 from sandbox.client import Sandbox, running
+from tests.postgres import NoPostgres, Postgres
+from tests.postgres import running as running_postgres
 
 MAILBOX = "hello@company.example"
 
@@ -48,6 +50,30 @@ def sandbox(sandbox_process: Sandbox) -> Sandbox:
     return sandbox_process
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark of the tests that run on both databases."""
+    config.addinivalue_line(
+        "markers", "both_databases: the database matters here, so it runs on SQLite and again on PostgreSQL"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the marked tests that use a ledger once on each database."""
+    if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """Which database the test's ledger is in.
+
+    SQLite, and PostgreSQL too for the tests marked `both_databases`; `SIGNOFF_TEST_DATABASE=postgresql` puts all others
+    there as well, which takes too long for every day.
+    """
+    chosen: str = getattr(request, "param", os.environ.get("SIGNOFF_TEST_DATABASE", "sqlite"))
+    return chosen
+
+
 @pytest.fixture(scope="session")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an empty ledger: to copy it is ten times as fast as to migrate a new one."""
@@ -56,12 +82,55 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for this process's tests, which are skipped where there is none."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except NoPostgres as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """The database that each test's is a copy of: an empty ledger."""
+    template = postgres.create()
+    Ledger.open(postgres.url(template)).engine.dispose()
+    return template
+
+
 @pytest.fixture
-def ledger(tmp_path: Path, empty_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """An empty ledger in a file, which is also the default one while the test runs."""
-    url = f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
-    monkeypatch.setenv("SIGNOFF_LEDGER_URL", url)
-    return Ledger.open(url)
+def new_url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database that does not hold a ledger yet."""
+    if database == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new' / 'ledger.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = server.create()
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def ledger_url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty ledger that only this test has."""
+    if database == "sqlite":
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('empty_ledger'), tmp_path / 'ledger.db')}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = server.create(request.getfixturevalue("postgres_template"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def ledger(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """An empty ledger, which is also the default one while the test runs."""
+    monkeypatch.setenv("SIGNOFF_LEDGER_URL", ledger_url)
+    opened = Ledger.open(ledger_url)
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture(scope="session")

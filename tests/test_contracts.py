@@ -22,10 +22,11 @@ from pydantic import BaseModel, SecretStr, create_model
 
 import prompts
 from blocks.connections import BLOCKS, block_class
-from deployments.check import HELPERS, look_at
+from deployments.check import HELPERS, look_at, unknown_fields
 from deployments.stack import POOL
 from tasks.actions import KINDS, Action, Impact
 from tasks.card import Card, Stage
+from tasks.output import allowed_entry
 from tasks.performers import PERFORMERS
 
 ROOT = Path(__file__).parents[1]
@@ -128,6 +129,17 @@ class TestFlows:
             assert line.credential.split("/")[0] == line.kind.split(".")[0]
 
     @workflow_file
+    def test_what_its_texts_may_always_hold_is_the_companys_own(self, path: Path) -> None:
+        for entry in card_of(path).allowed:
+            assert allowed_entry(entry) == entry
+
+    @workflow_file
+    def test_names_the_fields_that_it_reads(self, path: Path) -> None:
+        card = card_of(path)
+        assert all(line.fields and len(set(line.fields)) == len(line.fields) for line in card.reads)
+        assert list(unknown_fields(card)) == []
+
+    @workflow_file
     def test_high_impact_is_never_left_to_the_workflow(self, path: Path) -> None:
         card = card_of(path)
         assert all(line.approval for line in card.writes if KINDS[line.kind].impact is Impact.HIGH)
@@ -217,6 +229,16 @@ class TestActions:
         assert KINDS[kind].model_fields[editable].annotation is str
         action = example(KINDS[kind])
         assert getattr(action, editable) not in action.preview().values()
+
+    @action_kind
+    def test_says_where_it_goes_and_what_it_says(self, kind: str) -> None:
+        # What is declared as neither would reach the vendor without having been compared with the record.
+        assert KINDS[kind].targets is not Action.targets
+        assert KINDS[kind].texts is not Action.texts
+        action = example(KINDS[kind])
+        declared = {*action.targets(), *action.texts()}
+        held = {value for _, value in action if isinstance(value, str)}
+        assert held - declared == set()
 
     @action_kind
     def test_takes_no_unknown_field(self, kind: str) -> None:

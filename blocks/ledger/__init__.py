@@ -1,6 +1,6 @@
 """The ledger: one database that is the truth about what happened."""
 
-from blocks.ledger.store import Ledger, LedgerError, default_url
+from blocks.ledger.store import Ledger, LedgerError, LedgerUnavailable, default_url
 from blocks.ledger.tables import (
     Action,
     Alert,
@@ -25,6 +25,7 @@ __all__ = [
     "History",
     "Ledger",
     "LedgerError",
+    "LedgerUnavailable",
     "ModelCall",
     "Receipt",
     "Record",

@@ -12,14 +12,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
-from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, utcnow
+from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, Usd, utcnow
 from blocks.ledger.turns import take_turns
+
+BEGINS = "history begins"
+"""The first row's event. Its detail says how far the rows go that are older than the history."""
+
+REDACTED = "redacted"
+"""The event of a row whose content was taken out. Where the row is sealed, it carries the seal of what was left."""
 
 GENESIS = "0" * 64
 """What the first row has for the hash of the one before."""
@@ -27,8 +35,7 @@ GENESIS = "0" * 64
 SEALED: dict[type[Base], tuple[str, frozenset[str]]] = {
     Action: (
         "action wanted",
-        frozenset({"title", "explanation", "state", "reason", "attempts", "progress", "run_id", "flow_run_id"})
-        | {"updated_at", "redacted_at"},
+        frozenset({"state", "reason", "attempts", "progress", "run_id", "flow_run_id", "updated_at", "redacted_at"}),
     ),
     Decision: ("decision", frozenset({"used_at", "redacted_at"})),
     Receipt: ("receipt", frozenset({"redacted_at"})),
@@ -106,10 +113,16 @@ def link(at: datetime, event: str, subject: str, detail: Mapping[str, Any], seal
 
 def seal_of(row: Base) -> str:
     """SHA-256 over what a sealed row says, leaving out the columns that may change."""
-    free = SEALED[type(row)][1]
-    columns = sa.inspect(type(row)).column_attrs
-    content = {c.key: _plain(getattr(row, c.key)) for c in columns if c.key not in free}
-    return _sha256([row.__tablename__, content])
+    return seal(type(row), {name: getattr(row, name) for name in _lasting(type(row))})
+
+
+def seal(kind: type[Base], values: Mapping[str, Any]) -> str:
+    """The seal of a row of this table that holds these values by column.
+
+    A column without a value is left out, so that a migration may add one and every older seal still holds.
+    """
+    content = {name: _plain(values[name], of) for name, of in _lasting(kind).items() if values[name] is not None}
+    return _sha256([kind.__tablename__, content])
 
 
 def subject_of(row: Base) -> str:
@@ -117,15 +130,24 @@ def subject_of(row: Base) -> str:
     return f"{row.__tablename__}/{row.id}"  # type: ignore[attr-defined]
 
 
+@cache
+def _lasting(kind: type[Base]) -> dict[str, TypeEngine[Any]]:
+    """The columns of a sealed table that may not change, but by a redaction, with their types."""
+    free = SEALED[kind][1]
+    return {c.key: c.columns[0].type for c in sa.inspect(kind).column_attrs if c.key not in free}
+
+
 def _entry(row: Base) -> Entry:
     told = {name: _plain(getattr(row, name)) for name in TOLD[type(row)]}
     return Entry(SEALED[type(row)][0], subject_of(row), told, seal_of(row))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, of: TypeEngine[Any] | None = None) -> Any:
     """As JSON, and the same whether the row was just made or read back: money in whole nano-dollars, times in UTC."""
-    if isinstance(value, Decimal):
+    if isinstance(value, Decimal) or isinstance(of, Usd):
         return round(value * NANO)
+    if isinstance(of, sa.Double):  # a whole number is read back as one with a point
+        return float(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return value

@@ -16,19 +16,50 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from blocks.ledger.history import seal_new_rows
+from blocks.ledger.turns import take_turns
 
 HERE = Path(__file__).parent
 HEAD = "0002"
 """The newest migration. Opening compares it with the database, so that Alembic is imported only when there is work."""
 
 BUSY_SECONDS = 30
+"""How long a writer waits for the others before it gives up."""
+
+IDLE_SECONDS = 20
+"""After this long without a word in the middle of a transaction, PostgreSQL undoes it: whoever was cut off must not
+keep the others from writing. Shorter than `BUSY_SECONDS`, so that those who wait outlast it."""
 
 PRIMARY_CODE = 0xFF
 """SQLite keeps the error in the lowest byte of its code, and the finer reason above (sqlite.org/rescode.html)."""
 
+POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
+"""What a PostgreSQL URL may begin with; the driver is psycopg, whichever of them it is."""
+
+LIBPQ: dict[str, str | int] = {
+    "application_name": "signoff",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""libpq's settings, where the URL says nothing else: by its own it would wait for hours for a server that is gone."""
+
+NUL, INSTEAD = "\0", "\N{REPLACEMENT CHARACTER}"
+
+WRITER = "ledger"
+"""What PostgreSQL's writers take turns at."""
+
 
 class LedgerError(Exception):
     """The ledger cannot be used; the message names it and the way out."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger's database went away, or kept us waiting too long. What was not committed is undone.
+
+    The one thing that nobody can tell is whether a commit that was under way went through.
+    """
 
 
 def default_url() -> str:
@@ -41,6 +72,21 @@ class WriteSession(Session):
     """A session whose new rows enter the history by themselves."""
 
 
+def _leave_out_nul(session: Session, *_: Any) -> None:
+    """Before a flush to PostgreSQL: replace the one character that its text cannot hold. The seal is of what is kept.
+
+    A stranger's e-mail may hold it. SQLite and JSON keep it as it is.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    for row in [*session.new, *session.dirty]:
+        for column in sa.inspect(type(row)).column_attrs:
+            value = getattr(row, column.key)
+            if isinstance(value, str) and NUL in value:
+                setattr(row, column.key, value.replace(NUL, INSTEAD))
+
+
+event.listen(WriteSession, "before_flush", _leave_out_nul)
 event.listen(WriteSession, "after_flush", seal_new_rows)
 
 
@@ -49,6 +95,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._reading = _reading(engine)
 
     @classmethod
     def open(cls, url: str | None = None) -> "Ledger":
@@ -57,32 +104,64 @@ class Ledger:
         Raises:
             LedgerError: the database cannot be opened, or is newer than this code.
         """
-        return _open(url or default_url())
+        return _open(_with_driver(url or default_url()))
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction that may write. Committed at the end of the block, undone on any exception."""
-        with WriteSession(self.engine, expire_on_commit=False) as session, session.begin():
+        """One transaction that may write. Committed at the end of the block, undone on any exception.
+
+        Writers take turns, on either database: what is read here stays true until the end of the block, so a decision
+        that follows from it can be written down. Keep the block short, and call no vendor in it.
+
+        Raises:
+            LedgerUnavailable: the database went away, or another writer keeps it.
+        """
+        with (
+            _told(self.engine),
+            WriteSession(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """One transaction that only reads; it blocks nobody. Its rows may be used after the block."""
-        engine = self.engine.execution_options(signoff_read=True)
-        with Session(engine, expire_on_commit=False) as session:
+        """One transaction that only reads, all of it at one moment; it blocks nobody. Rows may be used after the block.
+
+        Raises:
+            LedgerUnavailable: the database went away.
+        """
+        with _told(self.engine), Session(self._reading, expire_on_commit=False) as session:
             yield session
             session.expunge_all()
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    """The database's own failures become a `LedgerUnavailable`. What the caller did wrong stays what it is."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        why = getattr(error, "orig", None) or error
+        raise LedgerUnavailable(
+            f"the ledger {_name(engine)} cannot be used now ({' '.join(str(why).split())}): whatever was not committed "
+            "is undone, and the next run takes it up"
+        ) from error
+
+
+def _name(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
 
 
 @cache
 def _open(url: str) -> Ledger:
     try:
-        parsed = sa.make_url(url)
-        engine = sa.create_engine(parsed)
+        parsed = _parse(url)
+        engine = sa.create_engine(parsed, **_options(parsed))
     except (sa.exc.ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
-        raise LedgerError(f"SIGNOFF_LEDGER_URL cannot be used ({error}); try sqlite:////path/ledger.db") from error
-    where = parsed.render_as_string(hide_password=True)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        ways = "try sqlite:////path/ledger.db or postgresql://user@host/database"
+        raise LedgerError(f"SIGNOFF_LEDGER_URL cannot be used ({error}); {ways}") from error
+    where = _name(engine)
+    if engine.dialect.name == "sqlite" and parsed.database:
         try:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -90,11 +169,73 @@ def _open(url: str) -> Ledger:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _configure_postgresql)
+        event.listen(engine, "begin", _begin_postgresql)
     try:
         _migrate(engine)
     except sa.exc.DBAPIError as error:
-        raise LedgerError(f"the ledger {where} cannot be opened: {error.orig}") from error
+        engine.dispose()
+        raise LedgerError(f"the ledger {where} cannot be opened: {str(error.orig).strip()}") from error
     return Ledger(engine)
+
+
+def _with_driver(url: str) -> str:
+    """The URL with psycopg as PostgreSQL's driver: one database has one pool, however its address is spelt."""
+    scheme, colon, rest = url.partition("://")
+    return f"postgresql+psycopg{colon}{rest}" if scheme in POSTGRESQL else url
+
+
+def _parse(url: str) -> sa.URL:
+    parsed = sa.make_url(_with_driver(url))
+    if parsed.drivername == "postgresql+psycopg":
+        return parsed
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise sa.exc.ArgumentError(f"the ledger knows SQLite and PostgreSQL (psycopg), not {parsed.drivername}")
+    return parsed
+
+
+def _options(url: sa.URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {}
+    # A server that was restarted leaves dead connections in the pool; the ping finds them before they are used.
+    settings = {name: value for name, value in LIBPQ.items() if name not in url.query}
+    return {"pool_pre_ping": True, "connect_args": settings}
+
+
+def _reading(engine: Engine) -> Engine:
+    """The same pool, for transactions that see the database as it was at their first look, and change nothing."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(signoff_read=True)
+    return engine.execution_options(signoff_read=True, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _configure_postgresql(connection: Any, _: Any) -> None:
+    from psycopg.types.string import StrDumper
+
+    class WithoutNul(StrDumper):
+        """For the statements that go past the session's rows."""
+
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace(NUL, INSTEAD) if NUL in obj else obj)
+
+    connection.adapters.register_dumper(str, WithoutNul)
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS * 1000:.0f}ms'")
+    # FULL's equal: what was committed survives a power cut, whatever the server's default is.
+    connection.execute("SET synchronous_commit = on")
+    connection.commit()
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Writers take turns, as SQLite's do.
+
+    Reading a figure and writing what follows from it is then safe everywhere, also in code that nobody wrote with two
+    writers in mind, and no two transactions can lock each other out. It costs little: the history is a chain, so that
+    most transactions would wait for each other at their end anyway.
+    """
+    if not connection.get_execution_options().get("signoff_read", False):
+        take_turns(connection, WRITER)
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:
@@ -129,8 +270,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _migrate(engine: Engine) -> None:
-    with engine.connect() as connection, connection.begin():
+    # Looked at first without taking a turn: opening must not wait for those who write.
+    with _reading(engine).connect() as connection:
         if _version(connection) == HEAD:
+            return
+    with engine.connect() as connection, connection.begin():
+        if _version(connection) == HEAD:  # another process was faster
             return
         from alembic import command
         from alembic.config import Config

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -62,6 +62,8 @@ class Run(Base):
     stage: Mapped[str]
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
+    process: Mapped[str | None]
+    """Which process does it: machine, number, and when it began."""
     ended_at: Mapped[datetime | None]
 
 
@@ -72,6 +74,14 @@ class Record(Base):
     __table_args__ = (
         UniqueConstraint("workflow", "source", "external_id", "version", name="uq_records_identity"),
         Index("ix_records_workflow_state", "workflow", "state"),
+        # What retention looks through at the start of every run: without the rows that it is done with, most of all.
+        Index(
+            "ix_records_unredacted",
+            "workflow",
+            "updated_at",
+            sqlite_where=text("redacted_at IS NULL"),
+            postgresql_where=text("redacted_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -219,6 +229,15 @@ class Alert(Base):
     """Something that a person must know, once, however often it is met. Closed when it is met no longer."""
 
     __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "uq_alerts_open",
+            "key",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(index=True)

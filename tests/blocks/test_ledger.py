@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from blocks.ledger import Cursor, Ledger, LedgerError, ModelCall, Record, Run, store, utcnow
 from blocks.ledger.tables import Base
 
+pytestmark = pytest.mark.both_databases
+
 ROOT = Path(store.__file__).parents[2]
 
 COUNT = """
@@ -106,24 +108,26 @@ def test_opening_again_in_a_process_gives_the_same_pool(ledger: Ledger, url: str
     assert Ledger.open() is ledger
 
 
-def test_two_processes_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'new' / 'ledger.db'}"
-    openers = [python(OPEN, url) for _ in range(2)]
+def test_two_processes_may_open_a_new_ledger_at_once(new_url: str) -> None:
+    openers = [python(OPEN, new_url) for _ in range(2)]
     for opener in openers:
         assert opener.stdin
         opener.stdin.write("go\n")
         opener.stdin.flush()
     assert [(opener.communicate(timeout=60)[1], opener.returncode) for opener in openers] == [("", 0)] * 2
-    with Ledger.open(url).read() as session:
+    ledger = Ledger.open(new_url)
+    with ledger.read() as session:
         assert list(session.scalars(sa.text("SELECT version_num FROM alembic_version"))) == [store.HEAD]
+    ledger.engine.dispose()
 
 
-def test_many_threads_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_many_threads_may_open_a_new_ledger_at_once(new_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(lambda _: store._open.__wrapped__(url), range(8)))
+        opened = list(pool.map(lambda _: store._open.__wrapped__(new_url), range(8)))
     with opened[-1].read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Record)) == 0
+    for each in opened:
+        each.engine.dispose()
 
 
 def test_a_newer_ledger_is_refused_with_the_way_out(ledger: Ledger, url: str) -> None:
@@ -257,11 +261,15 @@ def test_a_process_killed_inside_a_transaction_leaves_nothing_of_it(
     assert counter() == 1
     with ledger.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Record)) == 0
-        assert session.scalar(sa.text("PRAGMA integrity_check")) == "ok"
+        if ledger.engine.dialect.name == "sqlite":
+            assert session.scalar(sa.text("PRAGMA integrity_check")) == "ok"
 
 
 def test_what_was_committed_is_on_disk_at_once(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
+        if ledger.engine.dialect.name == "postgresql":
+            assert connection.scalar(sa.text("SHOW synchronous_commit")) == "on"
+            return
         assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(sa.text("PRAGMA synchronous")) == 2
         assert connection.scalar(sa.text("PRAGMA foreign_keys")) == 1

@@ -18,7 +18,8 @@ from tests.deployments.machinery import Finished, Machine, clean_environment, ru
 
 COMMANDS: list[list[str]] = [
     [], ["demo"], ["up"], ["sandbox"], ["check"], ["approvals"], ["approvals", "list"], ["approvals", "show"],
-    ["approvals", "approve"], ["approvals", "reject"], ["ledger"], ["ledger", "show"],
+    ["approvals", "approve"], ["approvals", "reject"], ["ledger"], ["ledger", "show"], ["ledger", "redact"],
+    ["audit"], ["audit", "verify"], ["audit", "head"], ["audit", "show"],
 ]  # fmt: skip
 HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn")
 
@@ -212,6 +213,14 @@ class TestCheck:
             ("on_garbage=", "on_rubbish=", "on_garbage"),
             ('prompt="lead_triage"', 'prompt="lead_sorting"', "lead_sorting"),
             ('workflow="lead-triage"', 'workflow="triage"', "triage"),
+            ('fields=("id", "threadId", "labelIds", "internalDate", "raw")', "fields=()", "a Reads whose fields"),
+            (
+                '            fields=("id", "threadId", "labelIds", "internalDate", "raw"),\n',
+                "",
+                "a Reads whose fields is missing",
+            ),
+            ('"internalDate", "raw"', '"internalDate", "subject"', "its card reads subject from gmail, of which id,"),
+            ("approval=True", "approval=False", "'gmail.send_reply' is high-impact"),
         ],
     )
     def test_a_bad_card_is_named(self, checkout: Path, line: str, instead: str, named: str) -> None:

@@ -17,7 +17,7 @@ from hubspot.crm.contacts.exceptions import ApiException
 
 from sandbox import credentials
 from sandbox.client import Sandbox, SandboxError
-from sandbox.faults import Kind
+from sandbox.faults import Kind, Vendor
 
 TASK = {"properties": {"hs_timestamp": "2026-11-23T10:00:00Z", "hs_task_subject": "Call Ann"}}
 TASKS = "/hubspot/crm/v3/objects/tasks"
@@ -222,6 +222,29 @@ class TestSubtle:
         first, second = (http.get(TASKS).json()["results"][0]["properties"] for _ in range(2))
         assert ("created_on" in first, "hs_createdate" in first) == (True, False)
         assert ("created_on" in second, "hs_createdate" in second) == (False, True)
+
+    def test_a_field_left_out_or_retyped(self, sandbox: Sandbox, http: httpx.Client) -> None:
+        http.post(TASKS, json=TASK)
+        sandbox.fault(
+            "renamed_field", "hubspot", "/tasks", method="GET", rename={"hs_createdate": ""}, values={"hs_object_id": 7}
+        )
+        (task,) = http.get(TASKS).json()["results"]
+        assert "hs_createdate" not in task["properties"]
+        assert task["properties"]["hs_object_id"] == 7
+
+    def test_a_fault_may_be_about_what_is_sent(self, sandbox: Sandbox, http: httpx.Client) -> None:
+        sandbox.fault("bad_request", "hubspot", "/tasks", body="needle", times=None)
+        assert http.post(TASKS, json=TASK).status_code == 201
+        refused = http.post(TASKS, json=TASK | {"needle": 1})
+        assert (refused.status_code, refused.json()["category"]) == (400, "VALIDATION_ERROR")
+        assert http.get(TASKS).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("vendor", "path"), [("google", "/google/gmail/v1/users/me/profile"), ("anthropic", "/anthropic/v1/models")]
+    )
+    def test_bad_request(self, sandbox: Sandbox, vendor: Vendor, path: str) -> None:
+        sandbox.fault("bad_request", vendor)
+        assert httpx.get(sandbox.url + path, trust_env=False).status_code == 400
 
     @pytest.mark.parametrize(
         ("kind", "stop_reason", "text"),

@@ -22,6 +22,8 @@ from tasks.actions import Action, AddNote, UpsertContact
 from tasks.performers import PERFORMERS
 from tasks.run import Run
 
+pytestmark = pytest.mark.both_databases
+
 Begin = Callable[..., AbstractContextManager[Run]]
 Allow = Callable[..., Approved]
 ANN = "ann@northwind.example"
@@ -199,6 +201,8 @@ def test_a_process_killed_between_draft_and_send_leads_to_one_mail_in_the_right_
     assert len(sandbox.drafts()) == 1
     assert sandbox.sent() == []
     assert row(ledger, approved).state == "acting"
+    with ledger.write() as session:  # as if it had run on another machine, of which only the heartbeat is known
+        session.execute(sa.update(tables.Run).values(process="elsewhere 1 2"))
     resume()
     assert sandbox.sent() == [], "its heart has only just stopped: it may be alive"
     with ledger.write() as session:

@@ -20,6 +20,8 @@ from flows.lead_triage import CARD
 from tasks import run as runs
 from tasks.budget import LOST, Budget, Call
 
+pytestmark = pytest.mark.both_databases
+
 ROOT = Path(runs.__file__).parents[1]
 dollars = st.decimals(0, 2, places=4)
 

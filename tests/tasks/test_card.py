@@ -11,7 +11,7 @@ from tasks.actions import KINDS, Impact
 from tasks.card import HINTS, Baseline, Card, CardError, Reads, Stage, Thresholds, Writes
 
 BASELINE = {"minutes": 6, "failure_rate": 0.08}
-READS = {"what": "the shared inbox", "credential": "gmail/inbox"}
+READS = {"what": "the shared inbox", "credential": "gmail/inbox", "fields": ("id", "raw")}
 WRITES = {"kind": "gmail.send_reply", "where": "the thread", "credential": "gmail/inbox", "approval": True}
 THRESHOLDS = {"confidence": 0.6, "approval_days": 5}
 CARD: dict[str, Any] = {
@@ -61,7 +61,7 @@ def test_a_complete_card_is_accepted() -> None:
 
 
 def test_the_card_here_fills_in_every_field_there_is() -> None:
-    assert set(CARD) == set(Card.model_fields)
+    assert set(CARD) == {name for name, field in Card.model_fields.items() if field.is_required()}
     assert all(set(fields) >= {n for n, f in p.model_fields.items() if f.is_required()} for p, fields in PARTS.items())
 
 

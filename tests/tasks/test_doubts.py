@@ -11,6 +11,8 @@ from tasks.act import Approved
 from tasks.approvals import ApprovalError
 from tasks.doubts import doubts, settle
 
+pytestmark = pytest.mark.both_databases
+
 Allow = Callable[..., Approved]
 
 

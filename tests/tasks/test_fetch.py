@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from blocks.connections import MissingCredential
-from blocks.gmail import Gmail, RawMessage
+from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
 from blocks.ledger import Cursor, Ledger, Record
 from blocks.vendor import VendorError
-from flows.lead_triage import CARD, CONTACT_PROPERTIES, expectations, sender_of
+from flows.lead_triage import CARD, expectations, sender_of
 from sandbox.client import Sandbox
 from tasks import fetch
 from tasks.checks import Suite
@@ -65,7 +65,7 @@ def before_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     read_all = fetch._read_all
 
     def do(something: Callable[[], object]) -> None:
-        def first(gmail: Gmail, ids: Sequence[str]) -> tuple[list[RawMessage], list[VendorError]]:
+        def first(gmail: Gmail, ids: Sequence[str]) -> fetch.Outcomes:
             monkeypatch.setattr(fetch, "_read_all", read_all)
             something()
             return read_all(gmail, ids)
@@ -97,6 +97,7 @@ def test_each_message_enters_once_across_runs(
     assert (first, second) == ([1, 2], [1, 2, 3])  # what nobody finished is claimed again
 
 
+@pytest.mark.both_databases
 def test_two_runs_that_read_the_same_inbox_at_once_take_each_message_once(
     sandbox: Sandbox,
     take: Callable[..., Any],
@@ -126,6 +127,7 @@ def test_a_crash_before_the_commit_neither_loses_nor_repeats(
     assert taken() == ["one", "two"]
 
 
+@pytest.mark.both_databases
 def test_a_crash_inside_the_transaction_stores_neither_records_nor_cursor(
     sandbox: Sandbox,
     ledger: Ledger,
@@ -154,6 +156,7 @@ def test_a_crash_inside_the_transaction_stores_neither_records_nor_cursor(
     assert taken() == ["one"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("accounts", "ledger")
 def test_a_process_killed_before_the_commit_neither_loses_nor_repeats(
     sandbox: Sandbox,
@@ -347,10 +350,124 @@ def test_one_message_that_cannot_be_read_is_made_up_for_later_and_the_others_go_
     bad = sandbox.write(sender="ann@northwind.example", subject="two", body="Hi")
     sandbox.fault("server_error", "google", f"/messages/{bad.id}", times=None)
     assert len(take()[0]) == 2
-    assert taken() == ["one", "three"]
+    assert taken() == ["one", "three", "(not read yet)"]
+    sandbox.clear_faults()
+    ids, notes = take()
+    assert taken() == ["one", "three", "two"]
+    assert (len(ids), notes) == (3, [])
+
+
+@pytest.mark.usefixtures("fast_retries")
+@pytest.mark.parametrize("kind", ["bad_request", "server_error"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_message_that_can_never_be_read_holds_nothing_up_and_is_set_aside_in_the_end(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    take: Callable[..., Any],
+    taken: Callable[[], list[str]],
+    kind: Any,
+    alone: bool,
+) -> None:
+    take()
+    with ledger.read() as session:
+        before = session.scalars(sa.select(Cursor.value)).one()
+    bad = sandbox.write(sender="ann@northwind.example", subject="two", body="Hi")
+    if not alone:
+        write(sandbox, "one")
+    sandbox.fault(kind, "google", f"/messages/{bad.id}", times=None)
+    _, notes = take()
+    assert notes == ["1 e-mail could not be read; the next runs try again: signoff ledger show"]
+    with ledger.read() as session:
+        assert session.scalars(sa.select(Cursor.value)).one() != before
+    first = sum(call["fault"] == kind for call in sandbox.requests("google"))
+    for _ in range(fetch.UNREADABLE_AFTER - 2):
+        take()
+    waits = only(ledger, "(not read yet)")
+    assert (waits.state, waits.failures) == ("unread", fetch.UNREADABLE_AFTER - 1)
+    assert (waits.reason or "").startswith("will be read again: gmail: GET")
+    take()
+    aside = only(ledger, "(not read yet)")
+    assert (aside.state, aside.external_id) == ("quarantined", bad.id)
+    assert (aside.reason or "").startswith(
+        f"its message could not be read in {fetch.UNREADABLE_AFTER} runs: gmail: GET"
+    )
+    later = sum(call["fault"] == kind for call in sandbox.requests("google"))
+    assert later == first + fetch.UNREADABLE_AFTER - 1  # once a run: nobody waits for its retries any more
+    write(sandbox, "three")
+    take()
+    assert taken()[-1] == "three"
+
+
+@pytest.mark.usefixtures("fast_retries")
+def test_an_outage_is_no_messages_fault(
+    sandbox: Sandbox, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    write(sandbox, "one", "two")
+    sandbox.fault("server_error", "google", "/messages/", times=None)
+    for _ in range(fetch.UNREADABLE_AFTER + 1):
+        with pytest.raises(VendorError, match="500"):
+            take()
+    assert taken() == []
     sandbox.clear_faults()
     take()
-    assert taken() == ["one", "three", "two"]
+    assert taken() == ["one", "two"]
+
+
+def test_mail_that_a_person_rescues_from_spam_comes_in_once(
+    sandbox: Sandbox, gmail: Gmail, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    take()
+    spam = sandbox.write(sender="ann@northwind.example", subject="rescued", body="A demo?", label="SPAM")
+    write(sandbox, "one")
+    take()
+    assert taken() == ["one"]
+    gmail.modify_labels(spam.id, ["INBOX"], ["SPAM"])
+    take()
+    gmail.modify_labels(spam.id, [], ["INBOX"])
+    gmail.modify_labels(spam.id, ["INBOX"])
+    take()
+    assert taken() == ["one", "rescued"]
+
+
+def test_a_label_of_ones_own_is_no_arrival(
+    sandbox: Sandbox, gmail: Gmail, take: Callable[..., Any], taken: Callable[[], list[str]]
+) -> None:
+    old = sandbox.write(
+        sender="ann@northwind.example", subject="old", body="Hi", date="Mon, 02 Mar 2020 09:00:00 +0000"
+    )
+    take()
+    assert taken() == []
+    gmail.modify_labels(old.id, [gmail.ensure_label("Mine")])
+    take()
+    assert taken() == []
+
+
+def test_a_contact_batch_with_one_bad_address_sets_aside_only_its_record(
+    sandbox: Sandbox, hubspot: HubSpot, ledger: Ledger, add_record: Callable[..., int], begin: Begin
+) -> None:
+    hubspot.upsert_contact("ann@northwind.example", {"firstname": "Ann"})
+    good = add_record(message_id="m1", sender="ann@northwind.example")
+    other = add_record(message_id="m2", sender="bob@nowhere.example")
+    bad = add_record(message_id="m3", sender="odd@x.example", subject="bad")
+    sandbox.fault("bad_request", "hubspot", "contacts/batch/read", body="odd@x.example", times=None)
+    with begin() as run:
+        fetch.contacts(run, [good, other, bad], sender_of)
+    with ledger.read() as session:
+        rows = {r.id: r for r in session.scalars(sa.select(Record))}
+    assert ((rows[good].context or {})["contact"]["firstname"], rows[good].state) == ("Ann", "fetched")
+    assert (rows[other].context, rows[other].state) == ({"contact": None}, "fetched")
+    assert rows[bad].state == "quarantined"
+    assert (rows[bad].reason or "").startswith("hubspot: POST /hubspot/crm/v3/objects/contacts/batch/read: 400 Invalid")
+
+
+def test_a_contact_request_that_is_wrong_as_such_blames_nobody(
+    sandbox: Sandbox, ledger: Ledger, add_record: Callable[..., int], begin: Begin
+) -> None:
+    add_record()
+    sandbox.fault("bad_request", "hubspot", "contacts/batch/read", times=None)
+    with pytest.raises(VendorError, match="400"), begin() as run:
+        fetch.contacts(run, [1], sender_of)
+    assert only(ledger, "A demo").state == "fetched"
 
 
 def test_a_wait_that_is_too_long_is_left_to_the_next_run(
@@ -395,8 +512,8 @@ def test_what_the_crm_knows_of_the_senders_is_kept_with_each_record_in_one_call(
     form = add_record(message_id="m3", sender="forms@x.example", reply_to="ann@northwind.example")
     before = len(sandbox.requests("hubspot"))
     with begin() as run:
-        fetch.contacts(run, [known, unknown, form], sender_of, CONTACT_PROPERTIES)
-        fetch.contacts(run, [known, unknown, form], sender_of, CONTACT_PROPERTIES)
+        fetch.contacts(run, [known, unknown, form], sender_of)
+        fetch.contacts(run, [known, unknown, form], sender_of)
     assert len(sandbox.requests("hubspot")) == before + 1
     with ledger.read() as session:
         contexts = {r.id: r.context for r in session.scalars(sa.select(Record))}
@@ -412,5 +529,5 @@ def test_a_crm_that_is_down_leaves_the_records_where_they_are(
     number = add_record()
     sandbox.fault("server_error", "hubspot", times=None)
     with pytest.raises(VendorError, match="hubspot"), begin() as run:
-        fetch.contacts(run, [number], sender_of, CONTACT_PROPERTIES)
+        fetch.contacts(run, [number], sender_of)
     assert only(ledger, "A demo").state == "fetched"

@@ -362,9 +362,10 @@ def test_every_kind_says_what_it_is(kind: str) -> None:
     assert action.editable is None or action.editable in action.model_fields
 
 
-def test_a_digest_is_of_the_kind_and_the_exact_payload() -> None:
-    payload = REPLY.model_dump(mode="json")
-    digests = {actions.digest(REPLY.kind, payload | {name: "other"}) for name in payload}
-    digests |= {actions.digest(REPLY.kind, payload), actions.digest(LABEL.kind, payload)}
-    assert len(digests) == len(payload) + 2
-    assert actions.digest(REPLY.kind, dict(reversed(payload.items()))) == actions.digest(REPLY.kind, payload)
+def test_a_digest_is_of_the_kind_the_exact_payload_and_the_credential() -> None:
+    payload, inbox = REPLY.model_dump(mode="json"), "gmail/inbox"
+    digests = {actions.digest(REPLY.kind, payload | {name: "other"}, inbox) for name in payload}
+    digests |= {actions.digest(REPLY.kind, payload, "gmail/other"), actions.digest(REPLY.kind, payload, inbox)}
+    digests |= {actions.digest(LABEL.kind, payload, inbox)}
+    assert len(digests) == len(payload) + 3
+    assert actions.digest(REPLY.kind, dict(reversed(payload.items())), inbox) in digests

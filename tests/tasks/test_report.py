@@ -1,14 +1,19 @@
 """What a run says it did."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from markdown_it import MarkdownIt
 
-from blocks.ledger import Action, Ledger
-from tasks import report
+from blocks.ledger import Action, Ledger, history
+from tasks import audit, report, run
+from tasks.audit import Head
 from tasks.report import Row, Summary
+
+Begin = Callable[..., AbstractContextManager[run.Run]]
 
 
 def row(**changes: Any) -> Row:
@@ -47,6 +52,29 @@ def test_the_page_counts_and_lists() -> None:
     assert "<td>ann@northwind.example</td>" in html
     assert "<td>demo_request · high</td>" in html
     assert "<td>$0.0123</td>" in html
+
+
+def test_the_page_ends_with_the_whole_hash_of_the_history() -> None:
+    head = Head(number=1204, hash="0123456789ab" + "c" * 52)
+    page = report.as_markdown(summary(head=head), [row()])
+    last = page.splitlines()[-1]
+    assert "row 1204, 0123456789ab." in last
+    assert last.endswith(f"`signoff audit verify --expect {head.hash}`")
+    html = MarkdownIt("commonmark").enable("table").render(page)
+    assert html.index("</table>") < html.index(head.hash)
+
+
+def test_a_run_leaves_its_head_in_prefect(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(report, "create_markdown_artifact", lambda **given: kept.update(given))
+    with begin() as run:
+        with run.ledger.write() as session:
+            history.note(session, "noted", "runs/1")
+        published = report.publish(run, [])
+        assert published.head == audit.head(run.ledger)
+        assert published.head.number == 2
+        assert published.head.hash in kept["markdown"].splitlines()[-1]
+        assert Summary.model_validate_json(published.model_dump_json()) == published
 
 
 def test_nothing_new_is_said_as_such() -> None:

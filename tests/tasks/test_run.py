@@ -19,6 +19,8 @@ from tasks.card import Stage
 from tasks.processes import this_process
 from tasks.run import Run, effective_stage
 
+pytestmark = pytest.mark.both_databases
+
 Begin = Callable[..., AbstractContextManager[Run]]
 
 

@@ -14,6 +14,16 @@ REDACTED = ("records", "model_calls", "actions", "decisions", "receipts")
 def upgrade() -> None:
     for table in REDACTED:
         op.add_column(table, sa.Column("redacted_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("runs", sa.Column("process", sa.String(), nullable=True))
+    unredacted = sa.text("redacted_at IS NULL")
+    op.create_index(
+        "ix_records_unredacted",
+        "records",
+        ["workflow", "updated_at"],
+        unique=False,
+        sqlite_where=unredacted,
+        postgresql_where=unredacted,
+    )
     with op.batch_alter_table("model_calls") as calls:
         calls.drop_column("complaint")
     op.create_table(
@@ -60,6 +70,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_alerts_key"), "alerts", ["key"], unique=False)
+    still_open = sa.text("closed_at IS NULL")
+    op.create_index(
+        "uq_alerts_open", "alerts", ["key"], unique=True, sqlite_where=still_open, postgresql_where=still_open
+    )
     op.create_table(
         "circuits",
         sa.Column("vendor", sa.String(), nullable=False),
@@ -76,7 +90,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("runs") as runs:
+        runs.drop_column("process")
     op.drop_table("circuits")
+    op.drop_index("uq_alerts_open", table_name="alerts")
     op.drop_index(op.f("ix_alerts_key"), table_name="alerts")
     op.drop_table("alerts")
     op.drop_index(op.f("ix_history_subject"), table_name="history")
@@ -86,6 +103,7 @@ def downgrade() -> None:
     op.drop_table("reservations")
     with op.batch_alter_table("model_calls") as calls:
         calls.add_column(sa.Column("complaint", sa.Text(), nullable=True))
+    op.drop_index("ix_records_unredacted", table_name="records")
     for table in reversed(REDACTED):
         with op.batch_alter_table(table) as redacted:
             redacted.drop_column("redacted_at")

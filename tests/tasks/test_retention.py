@@ -1,0 +1,383 @@
+"""Redaction takes the personal data out of what is closed, all of it, and nothing that is counted or still needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from blocks.ledger import Action, Decision, History, Ledger, ModelCall, Receipt, Record, history, utcnow
+from blocks.mail import Email
+from tasks import audit, quarantine, records, report, retention
+from tasks.retention import Left, RetentionError
+from tests.work import ANN, SECRET, Work, add_work, rows, tamper
+
+MakeEmail = Callable[..., Email]
+TABLES = ("records", "model_calls", "actions", "decisions", "receipts")
+
+
+@pytest.fixture
+def secret(email: MakeEmail) -> Email:
+    """An e-mail from Ann with something in every field that nobody else may read for ever."""
+    fields = dict.fromkeys(("sender_name", "subject", "text", "quoted", "signature"), SECRET)
+    return email(**fields, cc=(ANN,), references=(f"<{SECRET}@northwind.example>",))
+
+
+def one(ledger: Ledger, kind: Any, number: int) -> Any:
+    with ledger.read() as session:
+        return session.get_one(kind, number)
+
+
+def everything(ledger: Ledger) -> str:
+    """All that the ledger says, as text."""
+    tables = (*TABLES, "history")
+    return json.dumps({table: rows(ledger, table) for table in tables}, default=str, ensure_ascii=False)
+
+
+def is_whole(ledger: Ledger, work: Work) -> bool:
+    return SECRET in one(ledger, Record, work.record).title and SECRET in one(ledger, Decision, work.decision).comment
+
+
+@pytest.mark.both_databases
+class TestWhatGoesAndWhatStays:
+    def test_no_text_and_no_address_is_left(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        assert SECRET in everything(ledger)
+        done = retention.redact(ledger, [work.record], by="Mara")
+        left = everything(ledger)
+        assert SECRET not in left
+        assert "northwind" not in left
+        assert "Ann" not in left
+        assert (done.records, done.rows) == (1, 5)
+        assert audit.verify(ledger).findings == ()
+
+    def test_what_recognises_the_message_stays(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        retention.redact(ledger, [work.record], by="Mara")
+        record = one(ledger, Record, work.record)
+        assert record.payload == {"message_id": "m1", "thread_id": "t1", "sent_at": "2026-03-02T09:30:00Z"}
+        assert record.external_id.startswith("m")
+        assert one(ledger, Receipt, work.receipt).detail == {"thread_id": "t1"}
+        assert one(ledger, Receipt, work.receipt).external_id == "sent1"
+
+    def test_an_id_that_is_an_address_goes(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret, payload={"id": ANN, "thread_id": 7})
+        retention.redact(ledger, [work.record], by="Mara")
+        assert one(ledger, Record, work.record).payload == {"thread_id": 7}
+
+    def test_what_is_counted_stays(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret, days_ago=30)
+        before = {table: rows(ledger, table)[0] for table in TABLES}
+        retention.redact(ledger, [work.record], by="Mara")
+        after = {table: rows(ledger, table)[0] for table in TABLES}
+        changed = {f"{t}.{name}" for t in TABLES for name, value in after[t].items() if value != before[t][name]}
+        assert changed == {
+            "records.title", "records.payload", "records.context", "records.answer", "records.reason",
+            "records.redacted_at", "model_calls.reply", "model_calls.redacted_at", "actions.title", "actions.payload",
+            "actions.explanation", "actions.progress", "actions.reason", "actions.redacted_at", "decisions.payload",
+            "decisions.comment", "decisions.redacted_at", "receipts.detail", "receipts.redacted_at",
+        }  # fmt: skip
+        assert one(ledger, ModelCall, work.call).cost == Decimal("0.001234567")
+
+    def test_the_answers_labels_stay_and_its_texts_go(self, ledger: Ledger, secret: Email) -> None:
+        answer = {"intent": "support", "urgency": ANN, "confidence": 0.5, "summary": "spam", "reply": "", "new": "text"}
+        work = add_work(ledger, secret, answer=answer)
+        retention.redact(ledger, [work.record], by="Mara")
+        assert one(ledger, Record, work.record).answer == {"intent": "support", "confidence": 0.5}
+
+    def test_a_prompt_that_is_gone_leaves_only_numbers(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        tamper(ledger, "UPDATE model_calls SET prompt = 'gone'")
+        retention.redact(ledger, [work.record], by="Mara")
+        assert one(ledger, Record, work.record).answer == {"confidence": 0.5}
+
+    def test_the_history_says_who_had_how_much_taken_out(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        done = retention.redact(ledger, [work.record], by="Mara")
+        with ledger.read() as session:
+            told = session.scalars(sa.select(History).where(History.event == history.REDACTED)).all()
+        fields = {row.subject.partition("/")[0]: row.detail["fields"] for row in told}
+        assert fields == {"records": 5, "model_calls": 1, "actions": 5, "decisions": 2, "receipts": 1}
+        assert done.fields == sum(fields.values())
+        assert {row.detail["by"] for row in told} == {"Mara"}
+
+    def test_rows_that_say_nothing_personal_are_not_marked(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        with ledger.write() as session:
+            session.execute(sa.update(Action).values(state="done"))
+            session.delete(session.get_one(Receipt, work.receipt))
+        with ledger.write() as session:
+            plain = Receipt(action_id=work.action, vendor="slack", external_id="1", detail={})
+            session.add(plain)
+        retention.redact(ledger, [work.record], by="Mara")
+        assert one(ledger, Receipt, plain.id).redacted_at is None
+
+
+def test_sqlite_keeps_nothing_in_its_file(ledger: Ledger, secret: Email) -> None:
+    """It would leave what is overwritten in the free parts of its pages, for anybody who opens the file."""
+    ledger.engine.dispose()
+    # Some SQLites are built to overwrite anyway, as Debian's is.
+    sa.event.listen(ledger.engine, "connect", lambda connection, _: connection.execute("PRAGMA secure_delete=OFF"))
+    work = [add_work(ledger, secret.model_copy(update={"text": SECRET * 500})).record for _ in range(3)]
+    path = Path(str(ledger.engine.url.database))
+    retention.redact(ledger, work, by="Mara")
+    ledger.engine.dispose()  # the last one out moves the journal into the file
+    assert SECRET.encode() not in path.read_bytes()
+    assert not path.with_name(path.name + "-wal").exists()
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("our own mail", "our own mail"),
+        ("newsletter: not written by a person to us", "newsletter"),
+        (f"no action could be made of it: ValueError: {SECRET}", "no action could be made of it"),
+        (f"{ANN} said so", None),
+        (None, None),
+    ],
+)
+def test_of_a_reason_our_own_words_stay(ledger: Ledger, secret: Email, reason: str | None, left: str | None) -> None:
+    work = add_work(ledger, secret, reason=reason)
+    retention.redact(ledger, [work.record], by="Mara")
+    assert one(ledger, Record, work.record).reason == left
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Inner(BaseModel):
+    kind: Literal["a", "b"]
+    text: str
+    inner: Inner | None = None
+
+
+class Answer(BaseModel):
+    plain: Literal["yes"]
+    one_of: Literal["x", "y"] | None
+    colour: Colour
+    several: list[Literal["m", "n"]]
+    inner: Inner
+    text: str
+
+
+def test_every_way_to_offer_a_choice_is_understood() -> None:
+    schema = Answer.model_json_schema()
+    offered = {name: set(retention._offered(s, schema["$defs"])) for name, s in schema["properties"].items()}
+    assert offered == {
+        "plain": {"yes"}, "one_of": {"x", "y"}, "colour": {"red"}, "several": {"m", "n"}, "inner": set(), "text": set(),
+    }  # fmt: skip
+    choices = {name: frozenset(texts) for name, texts in offered.items()}
+    answer = {
+        "plain": "yes", "one_of": None, "colour": "blue", "several": ["m", "n"], "inner": {"kind": "a", "text": "t"},
+        "text": "red", "score": 3, "sure": True,
+    }  # fmt: skip
+    kept = {"plain": "yes", "one_of": None, "several": ["m", "n"], "score": 3, "sure": True}
+    assert retention._labels(answer, choices) == kept
+    assert retention._labels({"several": ["m", SECRET]}, choices) == {}
+
+
+@pytest.mark.both_databases
+class TestOpenWork:
+    @pytest.mark.parametrize("state", [*records.UNFINISHED, "replay", "anything new"])
+    def test_an_open_record_is_left(self, ledger: Ledger, secret: Email, state: str) -> None:
+        work = add_work(ledger, secret, state=state, days_ago=1000)
+        self.is_left(ledger, work, f"still open ({state})")
+
+    @pytest.mark.parametrize("state", ["waiting", "pending", "acting", "unknown", "anything new"])
+    def test_an_open_action_keeps_its_record_whole(self, ledger: Ledger, secret: Email, state: str) -> None:
+        work = add_work(ledger, secret, action_state=state, days_ago=1000)
+        self.is_left(ledger, work, f"its reply #{work.action} ")
+
+    def is_left(self, ledger: Ledger, work: Work, why: str) -> None:
+        assert retention.due(ledger, 1) == []
+        plan = retention.plan(ledger, [work.record])
+        assert plan.ready == []
+        assert why in plan.left[0].why
+        assert retention.redact(ledger, [work.record], by="Mara").records == 0
+        assert is_whole(ledger, work)
+        assert audit.verify(ledger).redacted == 0
+
+    @pytest.mark.parametrize("state", records.UNFINISHED)
+    def test_what_is_opened_again_after_the_plan_is_left(self, ledger: Ledger, secret: Email, state: str) -> None:
+        work = add_work(ledger, secret)
+        plan = retention.plan(ledger, [work.record])
+        with ledger.write() as session:
+            session.get_one(Record, work.record).state = state
+        assert retention.redact(ledger, plan.ready, by="Mara").records == 0
+        assert is_whole(ledger, work)
+
+    @pytest.mark.parametrize("state", retention.CLOSED)
+    @pytest.mark.parametrize("action_state", retention.SETTLED)
+    def test_everything_closed_can_be_redacted(
+        self, ledger: Ledger, secret: Email, state: str, action_state: str
+    ) -> None:
+        work = add_work(ledger, secret, state=state, action_state=action_state)
+        assert retention.redact(ledger, [work.record], by="Mara").records == 1
+        assert SECRET not in everything(ledger)
+
+
+@pytest.mark.both_databases
+class TestAgain:
+    def test_a_second_time_changes_nothing(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        retention.redact(ledger, [work.record], by="Mara")
+        before = everything(ledger)
+        assert retention.redact(ledger, [work.record], by="Mara") == retention.Redaction(0, 0, 0)
+        assert everything(ledger) == before
+        on = f"{one(ledger, Record, work.record).redacted_at:%Y-%m-%d}"
+        assert retention.plan(ledger, [work.record]).left == [Left(work.record, f"it was redacted on {on} already")]
+
+    def test_what_was_stopped_half_way_goes_on_where_it_was(
+        self, ledger: Ledger, secret: Email, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        works = [add_work(ledger, secret) for _ in range(3)]
+        ids = [work.record for work in works]
+        monkeypatch.setattr(retention, "BATCH", 1)
+        write, calls = history.write, 0
+
+        def die_in_the_second(*arguments: Any) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise KeyboardInterrupt
+            write(*arguments)
+
+        monkeypatch.setattr(history, "write", die_in_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            retention.redact(ledger, ids, by="Mara")
+        assert [is_whole(ledger, work) for work in works] == [False, True, True]
+        assert audit.verify(ledger).findings == ()
+        monkeypatch.setattr(history, "write", write)
+        assert retention.redact(ledger, ids, by="Mara").records == 2
+        assert SECRET not in everything(ledger)
+        assert audit.verify(ledger).findings == ()
+
+    def test_a_redacted_record_cannot_be_replayed(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret, state="quarantined")
+        retention.redact(ledger, [work.record], by="Mara")
+        with pytest.raises(quarantine.QuarantineError, match="its content was redacted on"):
+            quarantine.replay(ledger, [work.record], by="Mara")
+        assert one(ledger, Record, work.record).state == "quarantined"
+
+    def test_it_does_not_come_in_a_second_time(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret, external_id="m1")
+        retention.redact(ledger, [work.record], by="Mara")
+        with pytest.raises(sa.exc.IntegrityError):
+            add_work(ledger, secret, external_id="m1")
+
+
+class TestByAge:
+    def test_the_rule_takes_what_is_older(self, ledger: Ledger, secret: Email) -> None:
+        old, young = add_work(ledger, secret, days_ago=90.1), add_work(ledger, secret, days_ago=89.9)
+        assert retention.apply(ledger) == 1
+        assert (is_whole(ledger, old), is_whole(ledger, young)) == (False, True)
+        assert retention.apply(ledger) == 0
+        with ledger.read() as session:
+            told = session.scalars(sa.select(History).where(History.event == history.REDACTED)).all()
+        assert {row.detail["by"] for row in told} == {retention.BY_RULE}
+
+    def test_a_young_action_keeps_an_old_record(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret, days_ago=100)
+        with ledger.write() as session:
+            session.get_one(Action, work.action).updated_at = utcnow() - timedelta(days=1)
+        assert retention.apply(ledger) == 0
+        assert retention.due(ledger, 90) == []
+
+    @pytest.mark.parametrize(("setting", "redacted"), [("", 1), ("0", 0), ("99", 1), ("101", 0), (" 30 ", 1)])
+    def test_the_setting_counts(
+        self, ledger: Ledger, secret: Email, monkeypatch: pytest.MonkeyPatch, setting: str, redacted: int
+    ) -> None:
+        add_work(ledger, secret, days_ago=100)
+        monkeypatch.setenv(retention.SETTING, setting)
+        assert retention.apply(ledger) == redacted
+
+    @pytest.mark.parametrize("setting", ["ninety", "-1", "1.5"])
+    def test_a_setting_that_cannot_be_read_is_refused(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, setting: str
+    ) -> None:
+        monkeypatch.setenv(retention.SETTING, setting)
+        with pytest.raises(RetentionError, match=r"SIGNOFF_RETENTION_DAYS is .* whole number of days"):
+            retention.apply(ledger)
+
+    def test_only_of_the_workflow_that_asks(self, ledger: Ledger, secret: Email) -> None:
+        mine = add_work(ledger, secret, days_ago=100)
+        other = add_work(ledger, secret, days_ago=100, workflow="invoices")
+        assert retention.apply(ledger, "lead-triage") == 1
+        assert (is_whole(ledger, mine), is_whole(ledger, other)) == (False, True)
+
+    def test_a_run_takes_so_many_at_most_the_longest_untouched_first(
+        self, ledger: Ledger, secret: Email, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        works = [add_work(ledger, secret, days_ago=days) for days in (100, 300, 200)]
+        monkeypatch.setattr(retention, "MOST", 2)
+        assert retention.apply(ledger, "lead-triage") == 2
+        assert [is_whole(ledger, work) for work in works] == [True, False, False]
+        assert retention.apply(ledger, "lead-triage") == 1
+
+    def test_where_nothing_is_due_only_an_index_is_looked_at(self, ledger: Ledger) -> None:
+        """A year of redacted records must not be read again at the start of every run."""
+        plans: list[str] = []
+
+        def explain(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+            if "FROM records" in statement:
+                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.extend(row[3] for row in cursor.fetchall())
+
+        sa.event.listen(ledger.engine, "before_cursor_execute", explain)
+        assert retention.apply(ledger, "lead-triage") == 0
+        sa.event.remove(ledger.engine, "before_cursor_execute", explain)
+        assert plans[0] == "SEARCH records USING INDEX ix_records_unredacted (workflow=? AND updated_at<?)"
+        assert not [step for step in plans if "SCAN records" in step or "TEMP B-TREE" in step]
+
+
+@pytest.mark.both_databases
+class TestOnePerson:
+    def test_all_that_came_from_an_address_is_found_whatever_its_case(self, ledger: Ledger, email: MakeEmail) -> None:
+        theirs = add_work(ledger, email(sender="Ann@Northwind.example"), context=None, answer=None)
+        form = add_work(ledger, email(sender="form@company.example", reply_to=ANN), context=None, answer=None)
+        add_work(ledger, email(sender="joann@northwind.example.org"), context=None, answer=None)
+        add_work(ledger, email(sender="bob@fabrikam.example"), context=None, answer=None)
+        about = add_work(ledger, email(sender="bob@fabrikam.example", text=f"Ask {ANN}."), context=None, answer=None)
+        found = retention.of_person(ledger, f" {ANN.upper()} ")
+        assert found.records == [theirs.record, form.record]
+        assert about.record in found.mentioned
+
+    def test_what_is_redacted_is_found_no_more(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        retention.redact(ledger, retention.of_person(ledger, ANN).records, by="Mara")
+        assert retention.of_person(ledger, ANN) == retention.Person([], [])
+        assert not is_whole(ledger, work)
+
+    @pytest.mark.parametrize("address", ["%@%", "_nn@northwind.example", "ann@northwind_example"])
+    def test_it_is_an_address_not_a_pattern(self, ledger: Ledger, secret: Email, address: str) -> None:
+        add_work(ledger, secret)
+        assert retention.of_person(ledger, address) == retention.Person([], [])
+
+    @pytest.mark.parametrize("address", ["", "ann", "@", "a b@c"])
+    def test_what_is_no_address_is_refused(self, ledger: Ledger, address: str) -> None:
+        with pytest.raises(RetentionError, match="is no e-mail address"):
+            retention.of_person(ledger, address)
+
+    def test_a_record_that_is_not_there_is_named(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        with pytest.raises(RetentionError, match="the ledger has no record 98, 99"):
+            retention.plan(ledger, [99, work.record, 98])
+
+
+def test_a_redacted_record_says_so_in_a_report(ledger: Ledger, secret: Email) -> None:
+    work = add_work(ledger, secret)
+    (before,) = report.of_records(ledger, [work.record])
+    retention.redact(ledger, [work.record], by="Mara")
+    (after,) = report.of_records(ledger, [work.record])
+    assert after.title == f"(redacted on {utcnow():%Y-%m-%d})"
+    assert (after.sender, after.cost, after.done, after.state) == ("", before.cost, before.done, before.state)
+    assert after.answer == {"intent": "support", "urgency": "high", "confidence": 0.5}
