@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from blocks import connections, ledger
 from blocks.ledger import Ledger, history, utcnow
 from blocks.models import Model
-from tasks import drift
+from tasks import drift, retention
 from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
 from tasks.processes import is_gone, this_process
@@ -109,7 +109,10 @@ class Run:
 def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
     """Open a run of the card's workflow: stage, budget and heartbeat; claims are released at the end.
 
+    What the retention rule says is redacted first.
+
     Raises:
+        RetentionError: the rule's setting cannot be read.
         LedgerError: the ledger cannot be opened.
     """
     store = store or Ledger.open()
@@ -118,6 +121,8 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
         run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=Budget(store, card, run_id))
         if stage is not card.stage:
             run.note(f"runs {stage} instead of {card.stage}: {reason}")
+        if redacted := retention.apply(store, card.workflow):
+            run.note(f"{redacted} old records lost their personal data, as {retention.SETTING} says")
         with drift.told(run):
             yield run
 

@@ -276,3 +276,16 @@ def test_a_run_takes_up_nothing_after_its_deadline_and_says_what_is_left(begin: 
         run.started_at -= timedelta(seconds=2)
         assert list(batches) == []
         assert run.notes == ["ended after 30 minutes; 3 records wait for the next run"]
+
+
+def test_a_run_begins_with_what_the_retention_rule_says(
+    ledger: Ledger, begin: Begin, add_record: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = add_record("done", message_id="m1"), add_record("done", message_id="m2")
+    with ledger.write() as session:
+        session.execute(sa.update(Record).where(Record.id == old).values(updated_at=utcnow() - timedelta(days=31)))
+    monkeypatch.setenv("SIGNOFF_RETENTION_DAYS", "30")
+    with begin() as run, ledger.read() as session:
+        assert run.notes == ["1 old records lost their personal data, as SIGNOFF_RETENTION_DAYS says"]
+        assert session.get_one(Record, old).redacted_at is not None
+        assert session.get_one(Record, new).redacted_at is None
