@@ -250,9 +250,9 @@ def _beat(store: Ledger, run_id: str, ended: threading.Event) -> None:
         try:
             with store.write() as session:
                 session.execute(sa.update(runs).where(runs.id == run_id).values(heartbeat_at=utcnow()))
-        except sa.exc.DBAPIError as error:
+        except ledger.LedgerUnavailable as error:
             # One missed beat is no death; a ledger that stays away ends the run by the verbs' own errors.
-            logging.getLogger(__name__).warning("the heartbeat of run %s could not be written: %s", run_id, error.orig)
+            logging.getLogger(__name__).warning("the heartbeat of run %s could not be written: %s", run_id, error)
 
 
 def _end(store: Ledger, run_id: str) -> None:

@@ -14,7 +14,7 @@ from prefect.runtime import task_run
 from prefect.tasks import Task
 
 from blocks.guard import guarded_by
-from blocks.ledger import Ledger, utcnow
+from blocks.ledger import Ledger, LedgerUnavailable, utcnow
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from tasks.circuit import CircuitOpen
@@ -85,6 +85,9 @@ def _waits_as_asked(deadline: datetime | None) -> Callable[[Task[..., Any], Task
     # A function, not a `partial`: Prefect takes anything else for a plain value, and never retries.
     def wait_as_asked(this: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
         error = state.data
+        if isinstance(error, LedgerUnavailable):  # nothing half-written: what was not committed is done again
+            this.retry_delay_seconds = [BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1]]
+            return True
         # An open circuit is no matter of seconds: the run ends and says so, and the next one looks again.
         if not isinstance(error, VendorError) or error.permanent or isinstance(error, CircuitOpen):
             return False

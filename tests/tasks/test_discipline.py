@@ -16,7 +16,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 
 from blocks import guard
 from blocks.hubspot import HubSpot
-from blocks.ledger import Alert, Circuit, Ledger, utcnow
+from blocks.ledger import Alert, Circuit, Ledger, LedgerUnavailable, utcnow
 from blocks.vendor import VendorError
 from sandbox.client import Sandbox
 from tasks import circuit, pace
@@ -222,6 +222,26 @@ def test_no_retry_is_begun_that_the_deadline_would_cut_off(
     with pytest.raises(VendorError, match="429"):
         asking()
     assert len(made) == attempts
+
+
+@pytest.mark.usefixtures("fast_retries")
+def test_a_ledger_that_is_away_for_a_moment_fails_no_run(begin: Callable[..., Any]) -> None:
+    made = []
+
+    @verb("store")
+    def store(run: Run) -> str:  # noqa: ARG001
+        made.append(1)
+        if len(made) < 3:
+            raise LedgerUnavailable("the ledger went away")
+        return "stored"
+
+    @flow
+    def storing() -> str:
+        with begin() as run:
+            return store(run)
+
+    assert storing() == "stored"
+    assert len(made) == 3
 
 
 def test_an_open_circuit_stops_the_batch_even_when_some_succeeded() -> None:

@@ -1,5 +1,6 @@
 """A run's stage, budget and claims."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from blocks.ledger import Action, Ledger, ModelCall, Record, utcnow
+from blocks.ledger import Action, Ledger, LedgerUnavailable, ModelCall, Record, utcnow
 from blocks.ledger import Run as RunRow
 from flows.lead_triage import CARD
 from tasks import fetch
@@ -198,6 +199,29 @@ def test_a_living_runs_heart_beats(ledger: Ledger, begin: Begin, monkeypatch: py
                 if session.get_one(RunRow, run.id).heartbeat_at > first:
                     return
     pytest.fail("the heart never beat")
+
+
+def test_a_beat_that_cannot_be_written_does_not_stop_the_heart(
+    ledger: Ledger, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.01)
+    with begin() as run:
+        with monkeypatch.context() as patch:
+            missed = threading.Event()
+
+            def away(_: Ledger) -> None:
+                missed.set()
+                raise LedgerUnavailable("the ledger went away")
+
+            patch.setattr(Ledger, "write", away)
+            assert missed.wait(30)
+        with ledger.write() as session:
+            session.execute(sa.update(RunRow).values(heartbeat_at=utcnow() - timedelta(hours=1)))
+        for _ in range(10_000):
+            with ledger.read() as session:
+                if session.get_one(RunRow, run.id).heartbeat_at > utcnow() - timedelta(minutes=1):
+                    return
+    pytest.fail("the heart has stopped")
 
 
 def test_an_action_whose_run_died_is_in_doubt_and_free(

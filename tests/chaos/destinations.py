@@ -1,0 +1,173 @@
+"""Every place that actions go to: an action to do there, and how to see in the pretend company how often it was done.
+
+A kind that `tasks/performers.py` learns needs an entry here; without one the matrix refuses to run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from sandbox import credentials
+from sandbox.client import Sandbox
+from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
+from tasks.performers import PERFORMERS
+
+MAILBOX = "hello@company.example"
+ANN = "ann@northwind.example"
+NEW = "new@northwind.example"
+WHEN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+TIMEOUT_SECONDS = 0.7
+"""What hangs is given up this soon; everything else answers within some milliseconds."""
+
+Accounts = dict[str, Any]
+"""The blocks, by credential."""
+
+State = dict[str, Any]
+"""What the sandbox holds: `Sandbox.state()`."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One kind of action."""
+
+    credential: str
+    want: Callable[[Sandbox, Accounts], Action]
+    """Sets the scene in an empty company, and makes the action."""
+    effects: Callable[[State, Any, str], int]
+    """How often the action shows, given the state, the action and its marker."""
+    vendor: str
+    """The sandbox's name of it."""
+
+
+def accounts(url: str) -> Accounts:
+    """The pretend company's accounts, by credential, with clients of their own."""
+    from blocks.anthropic import Claude
+    from blocks.gmail import Gmail
+    from blocks.hubspot import HubSpot
+    from blocks.slack import Slack
+
+    return {
+        "gmail/inbox": Gmail(
+            mailbox=MAILBOX,
+            client_id=credentials.GOOGLE_CLIENT_ID,
+            client_secret=SecretStr(credentials.GOOGLE_CLIENT_SECRET),
+            refresh_token=SecretStr(credentials.GOOGLE_REFRESH_TOKEN),
+            address=f"{url}/google/",
+            token_address=f"{url}/google/token",
+            timeout_seconds=TIMEOUT_SECONDS,
+        ),
+        "hubspot/crm": HubSpot(
+            access_token=SecretStr(credentials.HUBSPOT_TOKEN),
+            address=f"{url}/hubspot",
+            timeout_seconds=TIMEOUT_SECONDS,
+        ),
+        "slack/team": Slack(
+            bot_token=SecretStr(credentials.SLACK_BOT_TOKEN),
+            channel="C0000000001",
+            address=f"{url}/slack",
+            timeout_seconds=TIMEOUT_SECONDS,
+        ),
+        "claude/triage": Claude(
+            api_key=SecretStr(credentials.ANTHROPIC_API_KEY),
+            address=f"{url}/anthropic",
+            timeout_seconds=TIMEOUT_SECONDS,
+        ),
+    }
+
+
+def mentions(state: State, _action: Any, marker: str) -> int:
+    """How many things of any sort carry the action's marker."""
+    things = [thing for name, listed in state.items() if name != "model_calls" and isinstance(listed, list)
+              for thing in listed]  # fmt: skip
+    return sum(marker in json.dumps(thing) for thing in things)
+
+
+def _sent(state: State, _action: Any, marker: str) -> int:
+    """A draft is nothing yet, but beside the sent message it would be a second one."""
+    sent, drafts = ([marker in json.dumps(mail) for mail in state[box]] for box in ("sent", "drafts"))
+    return sum(sent) + (sum(drafts) if any(sent) else 0)
+
+
+def _mail(sandbox: Sandbox) -> Any:
+    return sandbox.write(sender=ANN, subject="A demo", body="Could we see a demo?")
+
+
+def _reply(sandbox: Sandbox, _: Accounts) -> Action:
+    mail = _mail(sandbox)
+    return SendReply(
+        message_id=mail.id,
+        thread_id=mail.thread_id,
+        to=ANN,
+        subject="A demo",
+        body="Hello Ann, of course.",
+        in_reply_to=mail.message_id,
+    )
+
+
+def _label(sandbox: Sandbox, _: Accounts) -> Action:
+    return ApplyLabel(message_id=_mail(sandbox).id, label="Signoff/Lead", archive=False)
+
+
+def _labelled(state: State, action: ApplyLabel, _marker: str) -> int:
+    """Two labels of one name would be twice, whichever of them the message has."""
+    (mail,) = [mail for mail in state["inbox"] if mail["id"] == action.message_id]
+    names = [state["label_names"].get(label) for label in mail["labels"]]
+    labels: list[str] = state["labels"]
+    return names.count(action.label) + max(0, labels.count(action.label) - 1)
+
+
+def _contact(*_: Any) -> Action:
+    return UpsertContact(email=NEW, properties={"lastname": "Berg"})
+
+
+def _contacts(state: State, action: UpsertContact, _marker: str) -> int:
+    mine: list[dict[str, str]] = [
+        contact["properties"] for contact in state["contacts"] if contact["properties"]["email"] == action.email
+    ]
+    return sum(action.properties.items() <= contact.items() for contact in mine) + max(0, len(mine) - 1)
+
+
+def _known(connected: Accounts) -> None:
+    connected["hubspot/crm"].upsert_contact(ANN, {"firstname": "Ann"})
+
+
+def _note(_: Sandbox, connected: Accounts) -> Action:
+    _known(connected)
+    return AddNote(email=ANN, body="Wants a demo", at=WHEN)
+
+
+def _post(*_: Any) -> Action:
+    return PostMessage(text="A new lead")
+
+
+def _task(_: Sandbox, connected: Accounts) -> Action:
+    _known(connected)
+    return CreateTask(email=ANN, subject="Book the demo", body="Soon", due=WHEN)
+
+
+DESTINATIONS: dict[str, Destination] = {
+    SendReply.kind: Destination("gmail/inbox", _reply, _sent, "google"),
+    ApplyLabel.kind: Destination("gmail/inbox", _label, _labelled, "google"),
+    UpsertContact.kind: Destination("hubspot/crm", _contact, _contacts, "hubspot"),
+    AddNote.kind: Destination("hubspot/crm", _note, mentions, "hubspot"),
+    CreateTask.kind: Destination("hubspot/crm", _task, mentions, "hubspot"),
+    PostMessage.kind: Destination("slack/team", _post, mentions, "slack"),
+}
+
+
+def kinds() -> list[str]:
+    """All kinds of action there are.
+
+    Raises:
+        LookupError: one has no destination here.
+    """
+    missing = set(PERFORMERS) - set(DESTINATIONS)
+    if missing:
+        raise LookupError(f"tests/chaos/destinations.py knows nothing of {', '.join(sorted(missing))}: add them there")
+    return list(PERFORMERS)
