@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench chaos install demo up check test lint types layers format lock clean help
+.PHONY: audit bench chaos install demo up check test lint types layers format lock clean help
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -57,6 +57,11 @@ format: install ## let ruff put the code in order
 lock: ## pin everything anew; needs uv
 	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --custom-compile-command "make lock" --upgrade -o requirements.lock -q
+	@uv pip compile --group audit --universal --python-version 3.11 --no-emit-index-url \
+		--no-emit-find-links --generate-hashes --custom-compile-command "make lock" --upgrade -o requirements-audit.lock -q
+
+audit: ## does a pinned package have a known vulnerability? STRICT=1: fail when nobody can say
+	@$(PYTHON) .ci/audit.py
 
 clean: ## remove the environment and all local state
 	rm -rf $(VENV) .signoff

@@ -13,7 +13,7 @@ from blocks import guard
 from blocks.models import Reply, Request
 from blocks.prices import Rates, Tokens, list_cost
 from blocks.shape import Id, Part, Shape
-from blocks.vendor import Failures, Once, VendorError
+from blocks.vendor import Failures, Once, VendorError, without_frames
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIStatusError
@@ -140,6 +140,7 @@ class Claude(Block):
         """The SDK's client, without retries or redirects. Thread-safe."""
         return self._client.get(self._build_client)
 
+    @without_frames
     def check(self) -> str:
         """List one model, which is free: `claude-haiku-5-5 at https://api.anthropic.com`."""
         from anthropic import AnthropicError
@@ -169,6 +170,7 @@ class Claude(Block):
         cached = size if len(system) >= CACHED_SYSTEM_CHARACTERS else 0  # to write the cache costs extra
         return self._cost(Tokens(input=size, output=request.prompt.settings.max_tokens, cache_write=cached))
 
+    @without_frames
     def ask(self, request: Request) -> Reply:
         """Ask once. A refusal or a cut answer is a reply too, told by its `stop_reason`: it has been paid.
 

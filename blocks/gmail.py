@@ -18,7 +18,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks.shape import Bytes, CamelPart, Digits, Id, Millis, Part, Shape
-from blocks.vendor import Failures, Once, VendorError
+from blocks.vendor import Failures, Once, VendorError, without_frames
 
 if TYPE_CHECKING:
     from googleapiclient.discovery import Resource
@@ -294,6 +294,7 @@ class Gmail(Block):
         """Google's own client for Gmail v1, over a transport that sends nothing twice. Thread-safe."""
         return self._service.get(self._build_service)
 
+    @without_frames
     def check(self) -> str:
         """Renew the token and read the profile: `ann@example.com (1234 messages)`.
 
@@ -503,6 +504,7 @@ class Gmail(Block):
         """Send a request of Google's client and check its reply; a 404 is raised as `gone`."""
         return shape.read(self._ask(request, gone=gone, write=write), request.methodId, write=write)
 
+    @without_frames
     def _ask(self, request: Any, *, gone: type[VendorError] | None = None, write: bool = False) -> object:
         try:
             return request.execute()

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from blocks import guard
 from blocks.shape import AnyId, CamelPart, Id, Part, Shape
-from blocks.vendor import Failures, Once
+from blocks.vendor import Failures, Once, without_frames
 
 if TYPE_CHECKING:
     from hubspot import HubSpot as Client
@@ -221,11 +221,13 @@ class HubSpot(Block):
         """HubSpot's typed client. Each access to one of its APIs builds a new pool: hold on to them."""
         return self._client.get(self._build_client)
 
+    @without_frames
     def check(self) -> str:
         """Read the account's details: `account 12345 (app.hubspot.com)`."""
         account = self.account()
         return f"account {account.get('portalId', '?')} ({account.get('uiDomain', 'HubSpot')})"
 
+    @without_frames
     def account(self) -> dict[str, Any]:
         """The account's details, as HubSpot words them (`portalId`, `timeZone`, `companyCurrency`, ...)."""
         url = f"{self.address.rstrip('/')}/account-info/2026-09/details"
@@ -233,6 +235,7 @@ class HubSpot(Block):
         details = self._json("account details", self._api().pool.request("GET", url, headers=headers))
         return details if isinstance(details, dict) else {}
 
+    @without_frames
     def contacts_by_email(self, emails: Collection[str], properties: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The contacts that have these addresses, by lower-cased address; unknown addresses are left out.
 
@@ -264,6 +267,7 @@ class HubSpot(Block):
                 found |= dict.fromkeys(_addresses(contact.properties) & set(chunk), known)
         return found
 
+    @without_frames
     def upsert_contact(self, email: str, properties: Mapping[str, str]) -> str:
         """Create the contact with this address, or set the properties of the one there is, and return its id.
 
@@ -287,6 +291,7 @@ class HubSpot(Block):
             raise self._failures().error("upsert contact", said or "no contact came back", permanent=True)
         return UPSERTED_SHAPE.read(reply.results[0], "upsert contact", write=True).id
 
+    @without_frames
     def create_note(self, contact_id: str, body: str, at: datetime) -> str:
         """Put a note on a contact's timeline and return its id.
 
@@ -301,6 +306,7 @@ class HubSpot(Block):
         properties = {"hs_note_body": body, "hs_timestamp": _utc(at)}
         return self._create("note", self._api().notes, contact_id, NOTE_TO_CONTACT, properties)
 
+    @without_frames
     def create_task(self, contact_id: str, subject: str, body: str, due: datetime) -> str:
         """Put an open task on a contact and return its id.
 
@@ -322,12 +328,14 @@ class HubSpot(Block):
         }
         return self._create("task", self._api().tasks, contact_id, TASK_TO_CONTACT, properties)
 
+    @without_frames
     def notes_of(self, contact_id: str) -> list[Note]:
         """The notes on a contact. Read through associations, because search lags behind writes."""
         ids = self._associated(contact_id, "notes")
         read = self._read_by_id("note", self._api().note_batch, ids, ("hs_note_body",))
         return [Note(id, properties["hs_note_body"] or "") for id, properties in read]
 
+    @without_frames
     def tasks_of(self, contact_id: str) -> list[Task]:
         """The tasks on a contact, open or not. Read through associations, like `notes_of`."""
         ids = self._associated(contact_id, "tasks")

@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks import guard
 from blocks.shape import Id, Part, Shape
-from blocks.vendor import Failures, Once, VendorError, retry_after_seconds
+from blocks.vendor import Failures, Once, VendorError, retry_after_seconds, without_frames
 
 EVENT_TYPE = "signoff_action"
 CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]+")
@@ -208,6 +208,7 @@ class Slack(Block):
             if not cursor:
                 return
 
+    @without_frames
     def _call(self, verb: str, method: str, *, write: bool = False, **request: Any) -> dict[str, Any]:
         failures = self._failures()
         with guard.request(failures.vendor):

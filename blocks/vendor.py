@@ -3,6 +3,9 @@
 Imports neither Prefect nor an SDK, so that anything may catch a `VendorError` at no cost.
 """
 
+import base64
+import functools
+import html
 import json
 import re
 import threading
@@ -11,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
+from urllib.parse import quote, quote_plus
 
 from pydantic import SecretStr
 
@@ -39,6 +43,7 @@ SECRET_SHAPES = (
 )
 REASON_LENGTH = 300
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -113,7 +118,8 @@ class Failures:
         write: bool = False,
     ) -> VendorError:
         """The error for an HTTP reply that says no. See `from_status`."""
-        reason = reply_text(body)
+        # Before it is cut: half a credential would not be known for one.
+        reason = reply_text(self.clean(_text(body)))
         if way_out := self.ways_out.get(status):
             reason = f"{reason[:REASON_LENGTH]}: {way_out}"
         return from_status(self.vendor, operation, status, self.clean(reason), headers, write=write)
@@ -131,7 +137,7 @@ class Failures:
 
         Somebody else answered, so whether the vendor did the write is not known.
         """
-        reason = f"a reply that is not JSON: {reply_text(body) or 'empty'}"
+        reason = f"a reply that is not JSON: {reply_text(self.clean(_text(body))) or 'empty'}"
         return self.error(operation, reason, permanent=False, unknown=write)
 
     def error(
@@ -156,11 +162,20 @@ class Failures:
         )
 
     def clean(self, text: str) -> str:
-        """The text without the credentials in use."""
+        """The text without the credentials in use, in whatever form they were quoted."""
         for secret in self.secrets:
             if value := secret.get_secret_value():
-                text = text.replace(value, "***")
+                for form in written_forms(value):
+                    text = text.replace(form, "***")
         return text
+
+
+def written_forms(secret: str) -> list[str]:
+    """A credential as it stands in a form, a query, a page, JSON or a basic header: the longest first."""
+    encoded = base64.b64encode(secret.encode()).decode()
+    in_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), html.escape(secret), *in_json, encoded}
+    return sorted(forms, key=len, reverse=True)
 
 
 def from_status(
@@ -205,7 +220,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 def reply_text(body: bytes | str) -> str:
     """What a refusal says, at most 300 characters: a JSON error's message, or a page's words without tags."""
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    text = _text(body)
     try:
         message = _message(json.loads(text))
     except ValueError:
@@ -213,6 +228,10 @@ def reply_text(body: bytes | str) -> str:
     if message is None:
         message = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
     return " ".join(message.split())[:REASON_LENGTH]
+
+
+def _text(body: bytes | str) -> str:
+    return body.decode("utf-8", "replace") if isinstance(body, bytes) else body
 
 
 def _message(body: Any) -> str | None:
@@ -231,6 +250,23 @@ def scrub(text: str) -> str:
     for shape, blank in SECRET_SHAPES:
         text = shape.sub(blank, text)
     return text
+
+
+def without_frames(function: Callable[P, T]) -> Callable[P, T]:
+    """A `VendorError` leaves this function without the frames below it.
+
+    Their local variables hold the request's headers and the vendor's own words, credentials and all, and a crash
+    reporter keeps local variables. What a person needs to know is in the error's text.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except VendorError as error:
+            raise error.with_traceback(None) from None
+
+    return call
 
 
 class Once(Generic[T]):

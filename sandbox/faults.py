@@ -18,6 +18,7 @@ Kind = Literal[
     "server_error",
     "unauthorized",
     "bad_request",
+    "leaky_error",
     "invalid_grant",
     "history_expired",
     "message_id_rewrite",
@@ -55,6 +56,7 @@ class Fault(BaseModel):
     seconds: float = Field(0, description="How long to hang, or how far the search index lags")
     commit: bool = Field(False, description="For hang: do the work first, then withhold the reply")
     retry_after: float | None = None
+    status: int = Field(401, description="For leaky_error: the refusal's status")
     body: str = Field("", description="Part of the request's body")
     rename: dict[str, str] = Field(
         default_factory=dict, description="For renamed_field: old key -> new key; an empty one leaves the field out"

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote_plus
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -108,11 +109,39 @@ class FaultLine:
                 await Response(BAD_GATEWAY, 502, media_type="text/html")(scope, receive, send)
             case "rate_limited" | "overloaded" | "server_error" | "unauthorized" | "bad_request" as kind:
                 await FAULT_REPLIES[vendor](kind, fault.retry_after)(scope, receive, send)
+            case "leaky_error":
+                await self.leak(fault, vendor, scope, receive, send)
             case "renamed_field":
                 await self.app(scope, receive, collector(held))
                 await renamed(held, fault.rename, fault.values)(scope, receive, send)
             case _:
                 await self.app(scope, receive, send)
+
+    async def leak(self, fault: Fault, vendor: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, and quote the caller's credential in the body, as careless gateways and debug pages do."""
+        body, _ = await whole(receive)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        sent = [headers[name] for name in CREDENTIAL_HEADERS if name in headers]
+        # Decoded as well: a form is echoed as it came by one server, and as it was read by another.
+        form = [body, unquote_plus(body)] if "x-www-form-urlencoded" in headers.get("content-type", "") else []
+        refusal = FAULT_REPLIES[vendor]("unauthorized", None)
+        told = quoting(json.loads(bytes(refusal.body)), " ".join(["refused credential:", *sent, *form]))
+        status = refusal.status_code if vendor == "slack" else fault.status
+        await Response(json.dumps(told), status, {"x-echo": " ".join(sent)}, "application/json")(scope, receive, send)
+
+
+CREDENTIAL_HEADERS = ("authorization", "x-api-key", "cookie")
+
+
+def quoting(value: Any, words: str) -> Any:
+    """Put `words` at the end of every text in a refusal but its codes, or of `error` where it has nothing else."""
+    if isinstance(value, dict):
+        said = ("message", "error_description") if {"message", "error_description"} & set(value) else ("error",)
+        return {
+            key: f"{inner} ({words})" if key in said and isinstance(inner, str) else quoting(inner, words)
+            for key, inner in value.items()
+        }
+    return [quoting(each, words) for each in value] if isinstance(value, list) else value
 
 
 def split(scope: Scope) -> tuple[str, str]:

@@ -269,6 +269,26 @@ class TestSubtle:
         assert getattr(claude.messages.create(**ASK).content[0], "text", "") == '{"intent": "demo"}'
 
 
+class TestLeaks:
+    """Refusals that quote what they should not."""
+
+    @pytest.mark.parametrize("vendor", ["hubspot", "slack", "google", "anthropic"])
+    def test_a_leaky_error_quotes_the_credential(self, sandbox: Sandbox, vendor: Vendor) -> None:
+        sandbox.fault("leaky_error", vendor, status=400)
+        reply = call(sandbox, vendor)
+        assert reply.status_code == (200 if vendor == "slack" else 400)
+        secret = f"Bearer {TOKENS[vendor]}" if vendor in TOKENS else credentials.ANTHROPIC_API_KEY
+        assert f"(refused credential: {secret}" in reply.text
+        assert secret in reply.headers["x-echo"]
+        assert call(sandbox, vendor).status_code != 400
+
+    def test_it_quotes_a_form_as_it_came_and_as_it_was_read(self, sandbox: Sandbox) -> None:
+        sandbox.fault("leaky_error", "google", "/token")
+        reply = httpx.post(sandbox.at("google") + "/token", data={"refresh_token": "1//0a+b"}, trust_env=False)
+        assert reply.status_code == 401
+        assert "refresh_token=1%2F%2F0a%2Bb refresh_token=1//0a+b" in reply.json()["error"]["message"]
+
+
 class TestBooking:
     """Which calls a fault strikes."""
 
