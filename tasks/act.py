@@ -231,6 +231,10 @@ def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, De
         raise NotApproved(f"no decision in the ledger belongs to action {approved.action_id}")
     if decision.verdict != "approved":
         raise NotApproved(f"action {action.id} ({action.title}) was {decision.verdict}, not approved")
+    if action.redacted_at:
+        raise NotApproved(
+            f"action {action.id} was closed, and what it held was redacted on {action.redacted_at:%Y-%m-%d}"
+        )
     if actions.digest(action.kind, decision.payload, action.credential) != decision.digest:
         raise Tampered(f"action {action.id} ({action.title}) is not what was approved: it was changed afterwards")
     if action.state in TO_DO and session.scalar(sa.select(Receipt.id).where(Receipt.action_id == action.id)):
@@ -283,5 +287,6 @@ def _update_mine(ledger: Ledger, action_id: int, holder: str, *new: Receipt, **v
 def _refuse(ledger: Ledger, action_id: int, reason: str) -> None:
     with ledger.write() as session:
         refused = sa.update(Action).where(Action.id == action_id, Action.state.in_(TO_DO), Action.run_id.is_(None))
-        session.execute(refused.values(state="refused", reason=reason, run_id=None, updated_at=utcnow()))
-        history.note(session, "action refused", f"actions/{action_id}")
+        changed = refused.values(state="refused", reason=reason, run_id=None, updated_at=utcnow())
+        if session.scalar(changed.returning(Action.id)):
+            history.note(session, "action refused", f"actions/{action_id}")

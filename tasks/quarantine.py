@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from blocks.ledger import Ledger, Record, history, utcnow
 from tasks import records
+from tasks.retention import ours
 
 READ_ANEW = "gmail:"
 """Where `fetch` reads a replayed record's message anew. Any other begins with the payload that the ledger holds."""
@@ -22,10 +22,6 @@ WAYS_OUT = {
     records.UNREAD: "its message could not be read yet; the workflow's next run tries again by itself",
 }
 IN_WORK = "it is still being worked on; the workflow's next run goes on with it"
-
-ADDRESS = re.compile(r"[^\s@<>\"'(]+@[^\s@<>\"')]+")
-REASON_KEPT = 200
-"""Characters of a reason that the history keeps."""
 
 
 class QuarantineError(Exception):
@@ -113,10 +109,5 @@ def _put_back(session: Session, rows: Sequence[Record], by: str) -> None:
     for row in rows:
         state = records.REPLAY if row.source.startswith(READ_ANEW) else records.FETCHED
         changes.append({**records.from_the_start(row, state), "updated_at": now})
-        history.note(session, "record replayed", f"records/{row.id}", by=by, reason=_impersonal(row.reason or ""))
+        history.note(session, "record replayed", f"records/{row.id}", by=by, reason=ours(row.reason or ""))
     records.move(session, changes)
-
-
-def _impersonal(reason: str) -> str:
-    """The reason without addresses: the history is kept for good, and holds nobody's personal data."""
-    return ADDRESS.sub("(an address)", reason)[:REASON_KEPT]

@@ -278,7 +278,7 @@ def _record_cut(record: Record, prompt: str | None) -> dict[str, Any]:
         "payload": _ids_of(record.payload),
         "context": None,
         "answer": record.answer and _labels(record.answer, _choices(prompt)),
-        "reason": record.reason and _ours(record.reason),
+        "reason": record.reason and ours(record.reason),
     }
 
 
@@ -292,7 +292,7 @@ def _ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if name in KEPT and "@" not in str(value)}
 
 
-def _ours(reason: str) -> str | None:
+def ours(reason: str) -> str | None:
     """A reason up to its first colon: these are our words, and what comes after may be the sender's."""
     head = reason.partition(":")[0]
     return None if "@" in head else head

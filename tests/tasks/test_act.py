@@ -570,3 +570,18 @@ def test_the_history_tells_what_was_tried_and_how_it_ended(
     assert told[1:] == [
         "action wanted", "decision", "action acting", "action pending", "action acting", "receipt",
     ]  # fmt: skip
+
+
+def test_an_action_that_was_redacted_is_left_as_it_is(
+    sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], Action], allow: Allow, do: Callable[[Approved], None]
+) -> None:
+    approved = allow(wanted("gmail.send_reply"))
+    do(approved)
+    with ledger.write() as session:
+        session.execute(sa.update(tables.Action).values(payload={}, redacted_at=utcnow()))
+    with pytest.raises(NotApproved, match="was closed, and what it held was redacted"):
+        do(approved)
+    assert row(ledger, approved).state == "done"
+    assert len(sandbox.sent()) == 1
+    with ledger.read() as session:
+        assert "action refused" not in session.scalars(sa.select(History.event)).all()
