@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,11 @@ from deployments.stack import Stack
 from sandbox.client import Sandbox
 from tests.deployments.machinery import TRIAGE_SECONDS, Machine, unused_port
 
-HERE = Path(__file__).parent
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """The tests that share one stack go to one process, when there are several."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+    # Here, not in `pytest_collection_modifyitems`: xdist reads the marks in its own one, which comes first.
+    item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.fixture(scope="session")
