@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from markdown_it import MarkdownIt
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 
 from blocks import connections
 from blocks.hubspot import HubSpot
@@ -256,7 +257,9 @@ def test_a_whole_inbox_is_triaged_once(inbox: dict[str, str], sandbox: Sandbox, 
     assert "Cheap SEO" not in {mail.subject for mail in sandbox.inbox()}
 
     with get_client(sync_client=True) as client:
-        (artifact,) = [a for a in client.read_artifacts() if a.key == "lead-triage-results"][-1:]
+        # Of this key only, the newest: the server is shared, and a plain list ends after 200.
+        key = ArtifactCollectionFilterKey(any_=["lead-triage-results"])
+        (artifact,) = client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter(key=key))
     assert "**8 done, 3 quarantined, 1 skipped**" in str(artifact.data)
     assert "Login broken" in str(artifact.data)
 
