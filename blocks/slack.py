@@ -232,8 +232,9 @@ class Slack(Block):
         return reply
 
     def _refusal(self, method: str, reply: dict[str, Any], response: httpx.Response, write: bool) -> VendorError:
-        code = str(reply.get("error") or "no error code")
-        detail = f" (needed: {reply['needed']})" if reply.get("needed") else ""
+        said = str(reply.get("error") or "no error code")
+        code = said.split(" ", 1)[0] if said.split(" ", 1)[0] in STATUS else said
+        detail = said[len(code) :] + (f" (needed: {reply['needed']})" if reply.get("needed") else "")
         way_out = f": {WAYS_OUT[code]}" if code in WAYS_OUT else ""
         return self._failures().error(
             method,

@@ -109,7 +109,8 @@ def _chosen(ledger: Ledger, ids: Sequence[int], *, workflow: str | None, kind: s
     if ids and (workflow or kind):
         raise CommandError("give numbers or a filter, not both")
     if ids:
-        return [approvals.waiting_action(ledger, i) for i in dict.fromkeys(ids)]
+        found = [approvals.action(ledger, i) for i in dict.fromkeys(ids)]
+        return found if len(found) > 1 else [approvals.waiting_action(ledger, found[0].id)]
     if not (workflow or kind):
         raise CommandError("say which: numbers from `signoff approvals list`, or --workflow, or --kind")
     found = waiting(ledger, workflow=workflow, kind=kind)

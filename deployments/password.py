@@ -26,7 +26,7 @@ def password(home: Path) -> str:
     if given := os.environ.get(AUTH):
         return given
     kept = file(home)
-    if not kept.exists():
+    if not kept.exists() or not kept.read_text().strip():  # a full disk can leave an empty file
         write_private(kept, f"signoff:{secrets.token_urlsafe(24)}\n")
     return kept.read_text().strip()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deployments.errors import StackError
 from deployments.password import write_private
+from tasks.processes import is_gone, this_process
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("SIGNOFF_HOME") or ROOT / ".signoff")
@@ -20,7 +21,8 @@ RUNNING = HOME / "running.json"
 
 def announce(environment: Mapping[str, str]) -> None:
     """Say that this process keeps a stack up, and how to talk to it."""
-    write_private(RUNNING, json.dumps({**environment, "pid": str(os.getpid())}))  # with the server's password
+    found = {**environment, "pid": str(os.getpid()), "process": this_process()}
+    write_private(RUNNING, json.dumps(found))  # the environment holds the server's password
 
 
 def withdraw() -> None:
@@ -33,10 +35,10 @@ def running() -> dict[str, str] | None:
     """The environment and `pid` of the stack that announced itself and is still up, if there is one."""
     try:
         found: dict[str, str] = json.loads(RUNNING.read_text())
-        os.kill(int(found["pid"]), 0)
+        up = is_gone(found["process"]) is False
     except (OSError, ValueError, KeyError):
         return None
-    return found
+    return found if up else None
 
 
 def refuse_a_second() -> None:
@@ -54,11 +56,12 @@ def refuse_a_second() -> None:
 
 def find_running() -> None:
     """Let this process talk to the stack that is up, unless the environment says where to turn."""
-    if {"PREFECT_API_URL", "SIGNOFF_LEDGER_URL"} & os.environ.keys():
+    if "PREFECT_API_URL" in os.environ:
         return
     if found := running():
-        found.pop("pid")
-        use(found)
+        del found["pid"], found["process"]
+        own = {name: value for name, value in os.environ.items() if name == "SIGNOFF_LEDGER_URL"}
+        use(found | own)
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
 

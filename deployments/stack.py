@@ -73,7 +73,7 @@ class Stack:
     def url(self) -> str:
         """Where the Prefect server is, from this machine."""
         host = HOST if self.host in ("0.0.0.0", "::", "localhost") else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def public_url(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from deployments.machine import HOST, ends_cleanly, wait_for_the_end
+from deployments.password import AUTH, is_loopback, make_private, password
 from deployments.password import file as password_file
-from deployments.password import is_loopback, make_private, password
 from deployments.running import HOME, refuse_a_second, use
 from deployments.stack import PORT, Stack, create_limits
 
@@ -16,7 +16,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
     refuse_a_second()
     make_private(HOME)  # now: Prefect warns when the parent of its home does not exist
     alone = is_loopback(host)
-    secret = password(HOME) if ask_password or not alone else None
+    secret = password(HOME) if ask_password or not alone or AUTH in os.environ else None
     ledger_url = os.environ.get("SIGNOFF_LEDGER_URL")
     stack = Stack(HOME, port or PORT, ledger_url=ledger_url, host=host, password=secret)
     use(stack.environment)

@@ -15,7 +15,7 @@ from blocks import connections
 from blocks.ledger import Action, Decision, Ledger, Receipt, Record, history, utcnow
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from tasks import actions, records
+from tasks import actions, alerts, drift, records
 from tasks.actions import BY_CARD, Impact
 from tasks.card import Stage
 from tasks.circuit import CircuitOpen
@@ -94,7 +94,9 @@ def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
     """
     with ledger.read() as session:
         mine = session.get_one(Action, approved.action_id)
-        together = _allowed(Stage.GATED).where(Action.flow_run_id == mine.flow_run_id, Action.id != mine.id)
+        together = _allowed(Stage.GATED).where(
+            Action.flow_run_id == mine.flow_run_id, Action.workflow == mine.workflow, Action.id != mine.id
+        )
         others = [(action, decision_id) for action, decision_id in session.execute(together)]
     stage, why = lowered_to(mine.workflow)
     if stage is Stage.SHADOW:
@@ -134,8 +136,11 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
     if claimed is None:
         return
     action, payload, in_doubt = claimed
-    performer = PERFORMERS[action.kind]
     mine = partial(_update_mine, ledger, action.id, run_id)
+    performer = PERFORMERS.get(action.kind)
+    if performer is None:
+        mine(state="failed", reason=f"this version of Signoff does not know {action.kind}", run_id=None)
+        return
     attempt = Attempt(action.key, action.progress or {}, lambda progress: mine(progress=progress), action.created_at)
     try:
         wanted = actions.load(action.kind, payload)
@@ -149,6 +154,8 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
             done = performer.perform(block, wanted, attempt)
     except VendorError as error:
         mine(state=_state_after(error, in_doubt=in_doubt), reason=str(error), run_id=None)
+        if isinstance(error, SchemaDrift):
+            alerts.open_alert(ledger, drift.key(error), f"{error}. {action.title} waits for it.", action.workflow)
         raise
     except InDoubt as error:
         mine(state="unknown", reason=str(error), run_id=None)

@@ -86,24 +86,49 @@ def respond_together(
             outcomes[action_id] = None
         except ApprovalError as error:
             outcomes[action_id] = error
-    carrier, settled = (chosen[0] if approve and chosen else None), []
-    for waiting in chosen:
-        if waiting is not carrier:
-            answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment)
-            decision = settle(store, waiting.id, answer)
-            if decision.verdict == ("approved" if approve else "rejected"):
-                settled.append(waiting)
-            else:
-                outcomes[waiting.id] = ApprovalError(f"action {waiting.id} was {decision.verdict} meanwhile")
-    if carrier is None:
-        approval_runs.close(settled, "Rejected", f"by {approver}")
-        return outcomes
+    # An answer that was given in Prefect counts, although its run has not got to the ledger yet.
+    answered = dict(approval_runs.no_longer_suspended([str(action.flow_run_id) for action in chosen]))
+    for action in chosen:
+        if action.flow_run_id in answered:
+            outcomes[action.id] = ApprovalError(f"action {action.id} ({action.title}) was answered in Prefect already")
+    by_workflow: dict[str, list[ledger.Action]] = {}
+    for action in chosen:
+        if outcomes[action.id] is None:
+            by_workflow.setdefault(action.workflow, []).append(action)
+    for together in by_workflow.values():
+        if approve:
+            outcomes |= _approve_together(store, together, approver, comment)
+        else:
+            outcomes |= _settle_each(store, together, "rejected", approver, comment)
+            approval_runs.close([a for a in together if outcomes[a.id] is None], "Rejected", f"by {approver}")
+    return outcomes
+
+
+def _approve_together(
+    store: Ledger, together: Sequence[ledger.Action], approver: str, comment: str
+) -> dict[int, ApprovalError | None]:
+    carrier, *others = together
+    outcomes = _settle_each(store, others, "approved", approver, comment)
+    settled = [action for action in others if outcomes[action.id] is None]
     _carried_by(store, carrier, settled)
     approval_runs.close(settled, "Approved", f"by {approver}, and carried out by the run of #{carrier.id}")
+    outcomes[carrier.id] = None
     try:
         respond(store, carrier.id, approve=True, approver=approver, comment=comment)
     except ApprovalError as error:  # somebody was faster: what was approved with it waits for the workflow's next run
         outcomes[carrier.id] = error
+    return outcomes
+
+
+def _settle_each(
+    store: Ledger, chosen: Sequence[ledger.Action], verdict: str, approver: str, comment: str
+) -> dict[int, ApprovalError | None]:
+    outcomes: dict[int, ApprovalError | None] = {}
+    for action in chosen:
+        answer = _filled_in(action, approve=verdict == "approved", approver=approver, comment=comment)
+        settled = settle(store, action.id, answer)
+        meanwhile = f"action {action.id} ({action.title}) was {settled.verdict} meanwhile"
+        outcomes[action.id] = None if settled.verdict == verdict else ApprovalError(meanwhile)
     return outcomes
 
 
@@ -133,7 +158,9 @@ def waiting_action(store: Ledger, action_id: int) -> ledger.Action:
         ApprovalError: there is no such action, or it was decided, or it has expired.
     """
     found = action(store, action_id)
-    if found.state != "waiting" or found.flow_run_id is None:
+    if found.state == "waiting" and found.flow_run_id is None:
+        raise ApprovalError(f"action {action_id} ({found.title}) has no form yet: the workflow's next run makes it")
+    if found.state != "waiting":
         raise ApprovalError(f"action {action_id} ({found.title}) does not wait for anybody: it is {found.state}")
     if found.expires_at and found.expires_at <= utcnow():
         raise ApprovalError(f"action {action_id} ({found.title}) expired at {found.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -134,6 +134,8 @@ def _close_mended(run: Run) -> None:
 
 def _is_mended(run: Run, alert: Alert) -> bool:
     """Whether this run has read the alert's field, and found it as it should be."""
+    if alert.seen_at >= run.started_at:  # met again since, by this run or by an approved action's
+        return False
     path = alert.key.removeprefix(KEY)
     what, vendor = path.split(".")[0], path.split(":")[0]
     if what in READ_BY_FETCH:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from blocks import ledger
 from blocks.ledger import Record, utcnow
@@ -57,14 +58,23 @@ def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> Non
             why = f"no action could be made of it: {type(error).__name__}: {error}"
             changes.append(records.quarantine(record.id, why))
     with run.ledger.write() as session:
+        mine = _still_mine(session, run, ids)
         known = set(session.scalars(sa.select(ledger.Action.key).where(ledger.Action.record_id.in_(ids))))
-        new = [row for row in wanted if row.key not in known]
+        new = [row for row in wanted if row.key not in known and row.record_id in mine]
         session.add_all(new)
         session.flush()
         session.add_all(_passed_by_the_card(row, run.card) for row in new if row.state == "pending")
-        records.move(session, changes)
+        records.move(session, (change for change in changes if change["id"] in mine))
     _note_held_back(run, new)
     approvals.request(run.ledger, _waiting_without_run(run))
+
+
+def _still_mine(session: Session, run: Run, ids: Sequence[int]) -> set[int]:
+    """The records that no other run has: one that was taken for dead must not decide beside its successor."""
+    table = Record
+    held = sa.or_(table.run_id.is_(None), table.run_id == run.id)
+    query = sa.select(table.id).where(table.id.in_(ids), held, table.state == records.VALIDATED)
+    return set(session.scalars(query.with_for_update()))
 
 
 def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str] = ()) -> tuple[str, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import prompts
@@ -12,7 +13,7 @@ from blocks.ledger import ModelCall, Record
 from blocks.models import Reply, Request
 from blocks.vendor import VendorError
 from tasks import records
-from tasks.budget import BudgetExceeded, Call
+from tasks.budget import LOST, BudgetExceeded, Call
 from tasks.circuit import CircuitOpen
 from tasks.run import Run
 from tasks.verb import as_they_come, raise_if_worth_retrying, verb
@@ -54,11 +55,19 @@ def ask(run: Run, ids: Sequence[int], variables: Variables) -> None:
     if changes:
         with run.ledger.write() as session:
             records.move(session, changes)
-    _ask_all(run, {r.id: r for r in batch if r.id in requests}, requests, others=len(ids) - len(requests))
+    _ask_all(run, {r.id: r for r in batch if r.id in requests}, requests, _answered(run, ids))
+
+
+def _answered(run: Run, ids: Sequence[int]) -> int:
+    """How many of these records this run has had an answer about: then the model is not down."""
+    calls = ModelCall
+    mine = sa.and_(calls.run_id == run.id, calls.record_id.in_(ids), calls.stop_reason != LOST)
+    with run.ledger.read() as session:
+        return session.scalar(sa.select(sa.func.count(sa.distinct(calls.record_id))).where(mine)) or 0
 
 
 def _ask_all(run: Run, batch: Mapping[int, Record], requests: Mapping[int, Request], others: int) -> None:
-    """`others` counts the records of the batch that are past this point already, perhaps by an earlier attempt."""
+    """`others` counts the records of the batch that an earlier attempt of this run has had an answer about."""
     version = prompts.load(run.card.prompt).version(run.model.model_id)
     failures: dict[int, VendorError] = {}
     succeeded = others

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -22,6 +23,7 @@ from prefect.states import Crashed, Scheduled
 
 from blocks import ledger
 from blocks.ledger import Ledger, utcnow
+from tasks import alerts
 from tasks.run import bury_the_dead
 
 EVERY_SECONDS = 5.0
@@ -36,6 +38,9 @@ ENDING_SECONDS = 60.0
 """How long a flow may take to end once its work is over."""
 
 MESSAGE = "Its process died. What it was doing is in the ledger, and another run takes it up."
+TAG = "after a crash"
+"""What the runs that we start can be told by."""
+
 UNDER_WAY = ("Pending", "Running")
 PAGE = 200
 """The most runs that Prefect's API returns at once."""
@@ -53,14 +58,15 @@ class Reaper:
         self._store, self._local = store, local
         self._owed: dict[str, str] = {}
         """The workflows that are to be started again, each with the death that this is for."""
-        self._buried: set[str] = set()
-        """The flow runs that were found dead, until Prefect knows."""
+        self._dead: dict[str, tuple[str | None, str]] = {}
+        """The runs that were found dead, with their flow run and workflow, until Prefect knows."""
 
     def watch(self, ended: threading.Event) -> None:
         """Look every `EVERY_SECONDS` until `ended` is set. A look that fails is logged; the next one makes it good."""
-        looked_at = time.monotonic()
+        # The wall clock: the other one stands still while a machine sleeps.
+        looked_at = time.time()
         while not ended.wait(EVERY_SECONDS):
-            slept, looked_at = time.monotonic() - looked_at > SLEPT_SECONDS, time.monotonic()
+            slept, looked_at = time.time() - looked_at > SLEPT_SECONDS, time.time()
             if slept:
                 continue
             try:
@@ -79,23 +85,36 @@ class Reaper:
         """
         with self._store.write() as session:
             dead = [(run.id, run.flow_run_id, run.workflow) for run in bury_the_dead(session)]
-        for run_id, flow_run_id, workflow in dead:
-            self._owed.setdefault(workflow, run_id)
-            self._buried.add(flow_run_id or "")
+        self._dead |= {run_id: (flow_run_id, workflow) for run_id, flow_run_id, workflow in dead}
         with get_client(sync_client=True) as client:
+            for run_id, (flow_run_id, workflow) in self._dead.items():
+                self._owe(workflow, run_id, again=_was_after_a_crash(client, flow_run_id))
             for flow_run in _under_way(client):
                 if self._is_over(client, flow_run) and _still_under_way(client, flow_run):
                     client.set_flow_run_state(flow_run.id, Crashed(message=MESSAGE), force=True)
                     if workflow_name := self._workflow_of(client, flow_run):
-                        self._owed.setdefault(workflow_name, str(flow_run.id))
+                        self._owe(workflow_name, str(flow_run.id), again=TAG in flow_run.tags)
             started = [workflow for workflow, death in self._owed.items() if _start(client, workflow, death)]
         self._owed.clear()
-        self._buried.clear()
+        self._dead.clear()
         return started
+
+    def _owe(self, workflow: str, death: str, *, again: bool) -> None:
+        """What dies of its own work would die again at once: its second death in a row is left to the schedule."""
+        if not again:
+            self._owed.setdefault(workflow, death)
+            return
+        alerts.open_alert(
+            self._store,
+            f"crash:{workflow}",
+            f"{workflow} died twice in a row: its next scheduled run tries again. See the worker's log; a record that "
+            "it was working on may be the cause (signoff ledger show).",
+            workflow,
+        )
 
     def _is_over(self, client: SyncPrefectClient, run: FlowRun) -> bool:
         """Whether a run that Prefect believes in has died; one that never started is put back for another worker."""
-        if str(run.id) in self._buried:
+        if str(run.id) in {flow_run_id for flow_run_id, _ in self._dead.values()}:
             return True
         if ends := self._ends(run):
             return all(end is not None and utcnow() - end > timedelta(seconds=ENDING_SECONDS) for end in ends)
@@ -109,9 +128,11 @@ class Reaper:
         return False
 
     def _ends(self, run: FlowRun) -> list[datetime | None]:
-        """When the ledger saw it end, once for each time that it began; empty when it never got there."""
+        """When the ledger saw this attempt of it end; empty when it has not got there (again)."""
+        rows, attempt = ledger.Run, run.state.timestamp if run.state and run.state_name == "Running" else utcnow()
+        ends = sa.select(rows.ended_at).where(rows.flow_run_id == str(run.id), rows.started_at >= attempt)
         with self._store.read() as session:
-            return list(session.scalars(sa.select(ledger.Run.ended_at).where(ledger.Run.flow_run_id == str(run.id))))
+            return list(session.scalars(ends))
 
     def _workflow_of(self, client: SyncPrefectClient, run: FlowRun) -> str | None:
         """Whose work a run did: its action's workflow, or the one that it is named after."""
@@ -130,10 +151,19 @@ def _start(client: SyncPrefectClient, workflow: str, death: str) -> bool:
     except ObjectNotFound:
         return False
     client.create_flow_run_from_deployment(
-        deployment.id, name=f"{workflow} after a crash", idempotency_key=f"after:{death}", tags=["after a crash"]
+        deployment.id, name=f"{workflow} after a crash", idempotency_key=f"after:{death}", tags=[TAG]
     )
     logging.getLogger(__name__).warning("a run of %s had died; another one takes up its work", workflow)
     return True
+
+
+def _was_after_a_crash(client: SyncPrefectClient, flow_run_id: str | None) -> bool:
+    if flow_run_id is None:
+        return False
+    try:
+        return TAG in client.read_flow_run(UUID(flow_run_id)).tags
+    except ObjectNotFound:
+        return False
 
 
 def _under_way(client: SyncPrefectClient) -> Sequence[FlowRun]:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from blocks import connections, ledger
 from blocks.ledger import Ledger, history, utcnow
 from blocks.models import Model
-from tasks import drift, retention
+from tasks import alerts, drift, retention
 from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
 from tasks.processes import is_gone, this_process
@@ -54,11 +54,18 @@ class Run:
     def batches(self, ids: Sequence[int], size: int) -> Iterator[list[int]]:
         """`ids` in order, `size` at a time, until the deadline; what is left keeps its place for the next run."""
         for start in range(0, len(ids), size):
+            if self._was_taken_for_dead():
+                self.note("was taken for dead in the middle of its work: another run has it")
+                return
             if utcnow() >= self.deadline:
                 left, minutes = len(ids) - start, self.card.thresholds.run_minutes
                 self.note(f"ended after {minutes:g} minutes; {left} records wait for the next run")
                 return
             yield list(ids[start : start + size])
+
+    def _was_taken_for_dead(self) -> bool:
+        with self.ledger.read() as session:
+            return session.get_one(ledger.Run, self.id).ended_at is not None
 
     def note(self, text: str) -> None:
         """Add to the notes, unless it stands there already."""
@@ -125,6 +132,7 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
             run.note(f"{redacted} old records lost their personal data, as {retention.SETTING} says")
         with drift.told(run):
             yield run
+        alerts.close_alert(store, f"crash:{card.workflow}")
 
 
 @contextmanager
@@ -249,7 +257,8 @@ def _beat(store: Ledger, run_id: str, ended: threading.Event) -> None:
     while not ended.wait(HEARTBEAT_SECONDS):
         try:
             with store.write() as session:
-                session.execute(sa.update(runs).where(runs.id == run_id).values(heartbeat_at=utcnow()))
+                alive = sa.update(runs).where(runs.id == run_id, runs.ended_at.is_(None))
+                session.execute(alive.values(heartbeat_at=utcnow()))
         except ledger.LedgerUnavailable as error:
             # One missed beat is no death; a ledger that stays away ends the run by the verbs' own errors.
             logging.getLogger(__name__).warning("the heartbeat of run %s could not be written: %s", run_id, error)

@@ -15,9 +15,9 @@ from blocks.models import Request
 from blocks.vendor import VendorError
 from tasks import records
 from tasks.budget import LOST
-from tasks.prompt import TooLong, Variables, fit, within_budget
+from tasks.prompt import TooLong, Variables, after_failures, fit, within_budget
 from tasks.run import Run
-from tasks.verb import concurrently, raise_if_worth_retrying, verb
+from tasks.verb import concurrently, verb
 
 ASK_AGAIN = 2
 """How often a bad answer is asked for again, with the complaint, before the record is set aside."""
@@ -56,8 +56,8 @@ def answers(run: Run, ids: Sequence[int], variables: Variables) -> None:
         records.move(session, (_validated(r, verdicts[r.id][-1]) for r in good))
     bad = [r for r in batch if not verdicts[r.id][-1].answer]
     outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables), bad)
-    errors = [outcome for _, outcome in outcomes if isinstance(outcome, VendorError)]
-    raise_if_worth_retrying(errors, succeeded=len(batch) - len(errors))
+    failures = {record.id: outcome for record, outcome in outcomes if isinstance(outcome, VendorError)}
+    after_failures(run, {r.id: r for r in bad}, failures, succeeded=len(batch) - len(failures))
 
 
 def judge(kind: type[BaseModel], text: str, stop_reason: str = "end_turn") -> Verdict:

@@ -16,7 +16,7 @@ from blocks.gmail import Gmail
 from blocks.ledger import Decision, History, Ledger, Receipt, Record, utcnow
 from blocks.vendor import VendorError
 from sandbox.client import Delivered, Sandbox
-from tasks import act, performers
+from tasks import act, alerts, performers
 from tasks.act import Approved, NotApproved
 from tasks.actions import Action, AddNote, UpsertContact
 from tasks.performers import PERFORMERS
@@ -585,3 +585,17 @@ def test_an_action_that_was_redacted_is_left_as_it_is(
     assert len(sandbox.sent()) == 1
     with ledger.read() as session:
         assert "action refused" not in session.scalars(sa.select(History.event)).all()
+
+
+def test_a_reply_that_changed_its_shape_while_acting_opens_an_alert_and_leaves_the_action_to_do(
+    sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], Action], allow: Allow, do: Callable[[Approved], None]
+) -> None:
+    approved = allow(wanted("gmail.send_reply"))
+    sandbox.fault("renamed_field", "google", "*/threads/*", rename={"id": "thread_key"})
+    with pytest.raises(VendorError, match="thread_key"):
+        do(approved)
+    assert row(ledger, approved).state in ("pending", "unknown")
+    (alert,) = alerts.still_open(ledger)
+    assert alert.key.startswith("drift:gmail:")
+    do(approved)
+    assert len(sandbox.sent()) == 1

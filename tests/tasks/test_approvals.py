@@ -333,3 +333,15 @@ def test_an_action_whose_form_was_deleted_is_asked_about_again(sandbox: Sandbox,
     approvals.respond(ledger, waiting, approve=True, approver="Mara")
     work(ledger)
     assert len(sandbox.sent()) == 1
+
+
+def test_an_answer_given_in_the_browser_is_not_overruled_by_a_bulk_decision(
+    sandbox: Sandbox, ledger: Ledger, waiting: int
+) -> None:
+    no = {"decision": "reject", "approver": "Ann", "body": "-"}
+    assert approval_runs.resume(str(only_action(ledger).flow_run_id), no) is None  # no worker takes it up yet
+    (error,) = approvals.respond_together(ledger, [waiting], approve=True, approver="Bob").values()
+    assert "was answered in Prefect already" in str(error)
+    approvals.catch_up(ledger, "lead-triage")
+    assert (only_action(ledger).state, only_decision(ledger).approver) == ("rejected", "Ann")
+    assert sandbox.sent() == []

@@ -181,3 +181,13 @@ def test_a_call_that_was_under_way_when_its_process_was_killed_counts_at_its_wor
         assert run.budget.spent == 0, "it was the dead run that spent it"
         tight = Budget(ledger, CARD.model_copy(update={"usd_per_day": Decimal("0.5")}), run.id)
         assert not tight.reserve([call(records[1], "0.3")]).records
+
+
+def test_what_an_attempt_could_not_settle_counts_as_spent_when_it_is_asked_again(
+    ledger: Ledger, records: list[int], budget_of: Callable[..., Budget]
+) -> None:
+    budget = budget_of(usd_per_run=Decimal(1))
+    assert budget.reserve([call(records[0], "0.3")]).records  # answered and paid, and then the ledger went away
+    assert budget.reserve([call(records[0], "0.3")]).records
+    pay(ledger, budget, records[0], "0.1")
+    assert budget.spent == Decimal("0.4")

@@ -369,3 +369,19 @@ def test_a_digest_is_of_the_kind_the_exact_payload_and_the_credential() -> None:
     digests |= {actions.digest(LABEL.kind, payload, inbox)}
     assert len(digests) == len(payload) + 3
     assert actions.digest(REPLY.kind, dict(reversed(payload.items())), inbox) in digests
+
+
+def test_a_run_that_was_taken_for_dead_decides_nothing_beside_its_successor(
+    ledger: Ledger, begin: Begin, add_record: Callable[..., int], triaged: Callable[..., dict[str, Any]]
+) -> None:
+    number = add_record("validated", answer=triaged())
+    with begin() as late, begin() as successor:
+        with ledger.write() as session:
+            session.execute(sa.update(Record).values(run_id=successor.id))
+            session.execute(sa.update(tables.Run).where(tables.Run.id == late.id).values(ended_at=utcnow()))
+        gate.check(late, [number], decide, explain)
+        with ledger.read() as session:
+            assert session.get_one(Record, number).state == "validated"
+            assert session.scalars(sa.select(tables.Action)).all() == []
+        assert list(late.batches([number], 25)) == []
+        assert late.notes[-1] == "was taken for dead in the middle of its work: another run has it"

@@ -288,6 +288,7 @@ def test_one_record_that_the_model_chokes_on_fails_neither_its_batch_nor_for_eve
     sandbox.script({"when": "Poison", "fault": "server_error", "times": None}, {"json": triaged(), "times": None})
     assert any("left to the next run" in note for note in triage())
     assert get(ledger, good).state == "validated"
+    add_record(message_id="m3")  # that the model answers about another e-mail is what says whose fault it is
     triage()
     record = get(ledger, poison)
     assert (record.state, record.failures) == ("quarantined", 8)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,12 +18,12 @@ import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Pending, Running
+from prefect.states import Pending, Running, State
 
 from blocks.ledger import Ledger, Record, utcnow
 from blocks.ledger import Run as RunRow
 from flows.lead_triage import CARD, lead_triage
-from tasks import reaper
+from tasks import alerts, reaper
 from tasks.processes import is_gone, this_process
 from tasks.reaper import Reaper
 from tasks.run import Run
@@ -217,7 +218,7 @@ def test_the_watch_goes_on_after_a_failure_and_holds_still_after_a_sleep(
 ) -> None:
     ended, looks, clock = threading.Event(), [], iter([0.0, 1.0, 1.0, 500.0, 500.0, 501.0, 501.0])
     monkeypatch.setattr(reaper, "EVERY_SECONDS", 0.0)
-    monkeypatch.setattr("tasks.reaper.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("tasks.reaper.time", SimpleNamespace(time=lambda: next(clock)))
 
     def look(_: Reaper) -> list[str]:
         looks.append(1)
@@ -228,3 +229,32 @@ def test_the_watch_goes_on_after_a_failure_and_holds_still_after_a_sleep(
     monkeypatch.setattr(Reaper, "look", look)
     Reaper(ledger).watch(ended)
     assert len(looks) == 2, "the one after the gap of 499 s was left out"
+
+
+def test_what_dies_twice_in_a_row_is_left_to_the_schedule_with_an_alert(
+    ledger: Ledger,
+    prefect: SyncPrefectClient,
+    triage_deployment: UUID,
+    row: Callable[..., str],
+    dead_process: tuple[str, int],
+) -> None:
+    second = prefect.create_flow_run_from_deployment(triage_deployment, state=Pending(), tags=[reaper.TAG])
+    prefect.set_flow_run_state(second.id, Running(), force=True)
+    row(dead_process[0], second)
+    assert Reaper(ledger).look() == []
+    assert prefect.read_flow_run(second.id).state_name == "Crashed"
+    (alert,) = alerts.still_open(ledger)
+    assert alert.key == f"crash:{CARD.workflow}"
+    assert "died twice in a row" in alert.message
+
+
+@pytest.mark.usefixtures("triage_deployment")
+def test_a_run_that_is_retried_by_hand_is_not_taken_for_its_first_attempt(
+    ledger: Ledger, prefect: SyncPrefectClient, flow_run: FlowRun, row: Callable[..., str]
+) -> None:
+    row(this_process(), flow_run, ended_ago=90)
+    states: list[State[Any]] = [Pending(), Running()]
+    for state in states:
+        prefect.set_flow_run_state(flow_run.id, state, force=True)
+        assert Reaper(ledger, local=True).look() == []
+        assert prefect.read_flow_run(flow_run.id).state_name == state.name
