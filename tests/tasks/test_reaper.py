@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Pending, Running, State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Pending, Running
 
 from blocks.ledger import Ledger, Record, utcnow
 from blocks.ledger import Run as RunRow
