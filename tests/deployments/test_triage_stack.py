@@ -104,6 +104,7 @@ def test_the_results_are_on_the_runs_page(triaged: Machine) -> None:
 
 
 def test_a_second_run_finds_nothing_to_do(triaged: Machine) -> None:
+    triaged.triage()  # other tests leave work: what an account had refused is done once the account is mended
     before = Counter(a.state for a in triaged.actions()), len(triaged.records()), triaged.sandbox.state()["counts"]
     triaged.triage()
     after = Counter(a.state for a in triaged.actions()), len(triaged.records()), triaged.sandbox.state()["counts"]
