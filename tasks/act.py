@@ -231,8 +231,7 @@ def _claim(ledger: Ledger, run_id: str, approved: Approved) -> tuple[Action, dic
 
 
 def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, Decision]:
-    # Locked: on PostgreSQL another run could otherwise finish it between what is read here and what is written.
-    action = session.get(Action, approved.action_id, with_for_update=True)
+    action = session.get(Action, approved.action_id)
     decision = session.get(Decision, approved.decision_id)
     if action is None or decision is None or decision.action_id != action.id:
         raise NotApproved(f"no decision in the ledger belongs to action {approved.action_id}")

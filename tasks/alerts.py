@@ -10,8 +10,9 @@ import logging
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
-from blocks.ledger import Alert, Ledger, utcnow
+from blocks.ledger import Alert, Ledger, insert, utcnow
 from blocks.vendor import scrub
 
 LONGEST = 2_000
@@ -34,9 +35,7 @@ def open_alert(ledger: Ledger, key: str, message: str, workflow: str | None = No
     """
     message = scrub(message)[:LONGEST]
     with ledger.write() as session:
-        dialect = session.get_bind().dialect.name
-        times: int = session.scalar(_upsert(dialect, key=key, message=message, workflow=workflow))
-    opened = times == 1
+        opened: bool = session.scalar(_upsert(session, key=key, message=message, workflow=workflow)) == 1
     if opened:
         _emit("opened", key, message, workflow)
     return opened
@@ -80,19 +79,12 @@ def _is_open(ledger: Ledger, key: str) -> bool:
         return session.scalar(sa.select(Alert.id).where(Alert.key == key, Alert.closed_at.is_(None))) is not None
 
 
-def _upsert(dialect: str, **values: Any) -> Any:
+def _upsert(session: Session, **values: Any) -> Any:
     """One statement, which the unique index on open keys makes safe between processes; gives back `times`."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgres_insert
-
-        statement: Any = postgres_insert(Alert)
-    else:
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        statement = sqlite_insert(Alert)
     now = utcnow()
     return (
-        statement.values(**values, times=1, opened_at=now, seen_at=now)
+        insert(session, Alert)
+        .values(**values, times=1, opened_at=now, seen_at=now)
         .on_conflict_do_update(
             index_elements=[Alert.key],
             index_where=Alert.closed_at.is_(None),

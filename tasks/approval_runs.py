@@ -33,6 +33,8 @@ from tasks.verb import concurrently
 
 DEPLOYMENT = "perform-action/perform-action"
 PAUSE_KEY = "decision"
+SUSPENDED = "Suspended"
+CANCELLED = ("Cancelled", "Cancelling")
 PAGE = 200
 """The most runs that Prefect's API returns at once."""
 
@@ -124,27 +126,15 @@ def answer_of(flow_run_id: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {"unreadable": True}
 
 
-def no_longer_suspended(flow_run_ids: Sequence[str]) -> list[tuple[str, bool]]:
-    """Those of these runs that are suspended no longer, each with whether it was cancelled."""
-    found: list[tuple[str, bool]] = []
-    with get_client(sync_client=True) as client:
-        for start in range(0, len(flow_run_ids), PAGE):
-            some = list(flow_run_ids[start : start + PAGE])
-            wanted = {"id": {"any_": some}, "state": {"name": {"not_any_": ["Suspended"]}}}
-            runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
-            found += [(str(run.id), run.state_name in ("Cancelled", "Cancelling")) for run in runs]
-    return found
-
-
-def gone(flow_run_ids: Sequence[str]) -> set[str]:
-    """Those of these runs that Prefect does not know: somebody has deleted them."""
-    found: set[str] = set()
+def states(flow_run_ids: Sequence[str]) -> dict[str, str]:
+    """The state names of these runs, without those that Prefect does not know: somebody has deleted them."""
+    found: dict[str, str] = {}
     with get_client(sync_client=True) as client:
         for start in range(0, len(flow_run_ids), PAGE):
             wanted = {"id": {"any_": list(flow_run_ids[start : start + PAGE])}}
             runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
-            found |= {str(run.id) for run in runs}
-    return set(flow_run_ids) - found
+            found |= {str(run.id): run.state_name or "" for run in runs}
+    return found
 
 
 def close(decided: Sequence[ledger.Action], name: str, why: str) -> None:

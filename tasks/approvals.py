@@ -5,7 +5,7 @@ The ledger's side; the suspended runs and their forms are in `tasks/approval_run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from blocks import ledger
 from blocks.ledger import Ledger, utcnow
 from tasks import actions, approval_runs
-from tasks.approval_runs import ApprovalError, Decision, EditableDecision
+from tasks.approval_runs import CANCELLED, SUSPENDED, ApprovalError, Decision, EditableDecision
 from tasks.verb import verb
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-CANCELLED = {"decision": "reject", "approver": "Prefect", "comment": "its run was cancelled in Prefect", "body": "-"}
+TAKEN_BACK = {"decision": "reject", "approver": "Prefect", "comment": "its run was cancelled in Prefect", "body": "-"}
 
 
 def request(store: Ledger, action_ids: Sequence[int]) -> None:
@@ -87,9 +87,9 @@ def respond_together(
         except ApprovalError as error:
             outcomes[action_id] = error
     # An answer that was given in Prefect counts, although its run has not got to the ledger yet.
-    answered = dict(approval_runs.no_longer_suspended([str(action.flow_run_id) for action in chosen]))
+    states = approval_runs.states([str(action.flow_run_id) for action in chosen])
     for action in chosen:
-        if action.flow_run_id in answered:
+        if states.get(str(action.flow_run_id), SUSPENDED) != SUSPENDED:
             outcomes[action.id] = ApprovalError(f"action {action.id} ({action.title}) was answered in Prefect already")
     by_workflow: dict[str, list[ledger.Action]] = {}
     for action in chosen:
@@ -191,7 +191,7 @@ def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None) -> ledg
         ApprovalError: nobody was asked about this action.
     """
     with store.write() as session:
-        action = session.get_one(ledger.Action, action_id, with_for_update=True)
+        action = session.get_one(ledger.Action, action_id)
         decided = session.scalar(sa.select(ledger.Decision).where(ledger.Decision.action_id == action_id))
         if decided is not None:
             return decided
@@ -213,9 +213,11 @@ def catch_up(store: Ledger, workflow: str) -> None:
     """
     # Taken first: Prefect takes no answer after the timeout, so whatever was answered in time is collected.
     now = utcnow()
-    _collect(store, workflow)
+    by_run = {a.flow_run_id: a.id for a in _waiting(store, workflow) if a.flow_run_id}
+    states = approval_runs.states(list(by_run))
+    _collect(store, by_run, states)
     _expire(store, workflow, now)
-    _forget_deleted_forms(store, workflow)
+    _forget_deleted_forms(store, by_run.keys() - states.keys())
     request(store, [a.id for a in _waiting(store, workflow)])
 
 
@@ -247,21 +249,21 @@ def _bind(store: Ledger, action_id: int, flow_run_id: str) -> None:
         session.execute(sa.update(ledger.Action).where(ledger.Action.id == action_id).values(flow_run_id=flow_run_id))
 
 
-def _collect(store: Ledger, workflow: str) -> None:
+def _collect(store: Ledger, by_run: Mapping[str, int], states: Mapping[str, str]) -> None:
     """Settle waiting actions that a person has answered but whose run never got to say so (its worker died).
 
     A person who cancels the run has taken the answer back, or given none: that is a rejection.
     """
-    by_run = {a.flow_run_id: a.id for a in _waiting(store, workflow) if a.flow_run_id}
-    for flow_run_id, cancelled in approval_runs.no_longer_suspended(list(by_run)):
-        given = CANCELLED if cancelled else approval_runs.answer_of(flow_run_id)
+    for flow_run_id, state in states.items():
+        if state == SUSPENDED:
+            continue
+        given = TAKEN_BACK if state in CANCELLED else approval_runs.answer_of(flow_run_id)
         if given is not None:
             settle(store, by_run[flow_run_id], given)
 
 
-def _forget_deleted_forms(store: Ledger, workflow: str) -> None:
+def _forget_deleted_forms(store: Ledger, gone: Collection[str]) -> None:
     """Whoever deletes a form in Prefect has decided nothing: the action gets a new one."""
-    gone = approval_runs.gone([a.flow_run_id for a in _waiting(store, workflow) if a.flow_run_id])
     if gone:
         table = ledger.Action
         orphans = sa.update(table).where(table.state == "waiting", table.flow_run_id.in_(gone))

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from blocks.ledger import Ledger, ModelCall, Reservation, utcnow
-from blocks.ledger.turns import take_turns
 from tasks.card import Card
 
 LOST = "lost"
@@ -75,9 +74,9 @@ class Budget:
         reserved: list[Reservation] = []
         refused = None
         with self._store.write() as session:
-            take_turns(session.connection(), f"budget of {self._card.workflow}")
             # Left by an attempt whose end could not be written: what it had asked may have been paid.
-            self._lose_unsettled(session, [call.record_id for call in calls])
+            mine = Reservation.run_id == self._run_id
+            lose(session, mine, Reservation.record_id.in_([call.record_id for call in calls]))
             limits = self._limits(session)
             for call in calls:
                 if refused := _exceeded(limits, call.worst):
@@ -91,10 +90,6 @@ class Budget:
         """Give back what was set aside for these records; what was paid is a `ModelCall` in the same transaction."""
         mine = Reservation.run_id == self._run_id
         session.execute(sa.delete(Reservation).where(mine, Reservation.record_id.in_(list(records))))
-
-    def _lose_unsettled(self, session: Session, records: Sequence[int]) -> None:
-        lose(session, Reservation.run_id == self._run_id, Reservation.record_id.in_(records))
-        session.flush()
 
     def lose(self, session: Session, record_id: int) -> None:
         """The call was never answered: it counts at its worst."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from blocks.gmail import Gmail, HistoryExpired, MessageGone, RawMessage
 from blocks.hubspot import ASKED_ALWAYS, HubSpot
-from blocks.ledger import Cursor, Ledger, Record, utcnow
+from blocks.ledger import Cursor, Ledger, Record, insert, utcnow
 from blocks.mail import Email, MalformedMail, parse
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
@@ -157,7 +157,6 @@ def claim(run: Run, limit: int) -> list[int]:
         # Records that only wait for a vendor's recovery come last: they must not keep new ones from being looked at.
         .order_by(table.state == records.GATED, table.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)  # for PostgreSQL; SQLite lets in one writer at a time anyway
     )
     with run.ledger.write() as session:
         ids = list(session.scalars(free))
@@ -377,13 +376,4 @@ def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Insert the rows whose identity is not there yet: two runs may have read the same inbox at once."""
     if not rows:
         return
-    dialect = session.get_bind().dialect.name
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgres_insert
-
-        statement: Any = postgres_insert(Record)
-    else:
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        statement = sqlite_insert(Record)
-    session.execute(statement.on_conflict_do_nothing(), list(rows))
+    session.execute(insert(session, Record).on_conflict_do_nothing(), list(rows))

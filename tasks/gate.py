@@ -74,7 +74,7 @@ def _still_mine(session: Session, run: Run, ids: Sequence[int]) -> set[int]:
     table = Record
     held = sa.or_(table.run_id.is_(None), table.run_id == run.id)
     query = sa.select(table.id).where(table.id.in_(ids), held, table.state == records.VALIDATED)
-    return set(session.scalars(query.with_for_update()))
+    return set(session.scalars(query))
 
 
 def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str] = ()) -> tuple[str, str | None]:

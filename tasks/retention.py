@@ -214,7 +214,7 @@ def _redact(session: Session, ids: Sequence[int], by: str) -> list[tuple[Base, i
 
 def _closed(session: Session, ids: Sequence[int]) -> Sequence[Record]:
     """Those of these records that can be redacted, held until the transaction's end."""
-    query = sa.select(Record).where(Record.id.in_(ids)).order_by(Record.id).with_for_update()
+    query = sa.select(Record).where(Record.id.in_(ids)).order_by(Record.id)
     unsettled = _unsettled(session, ids)
     return [r for r in session.scalars(query) if not _obstacle(r, unsettled.get(r.id, ()))]
 

@@ -203,7 +203,7 @@ def bury_the_dead(session: Session, workflow: str | None = None) -> list[ledger.
         The runs that were found dead by this call; of one workflow, if one is named.
     """
     runs = ledger.Run
-    open_ones = sa.select(runs).where(runs.ended_at.is_(None)).with_for_update(skip_locked=True)
+    open_ones = sa.select(runs).where(runs.ended_at.is_(None))
     mine = open_ones if workflow is None else open_ones.where(runs.workflow == workflow)
     dead = [run for run in session.scalars(mine) if is_dead(run)]
     for run in dead:

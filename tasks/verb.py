@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import Any, ParamSpec, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
@@ -19,6 +19,7 @@ from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from tasks.circuit import CircuitOpen
 from tasks.discipline import discipline
+from tasks.run import Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,15 +31,6 @@ LONGEST_WAIT_SECONDS = 300.0
 
 WORKERS = 8
 """Calls in flight at once within a batch: under every vendor's own limit, and enough to hide their latency."""
-
-
-@runtime_checkable
-class HasDeadline(Protocol):
-    """A run: what has to end at a certain time."""
-
-    @property
-    def deadline(self) -> datetime:
-        """When it stops taking up more (UTC)."""
 
 
 def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -58,7 +50,7 @@ def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            until = next((arg.deadline for arg in args if isinstance(arg, HasDeadline)), None)
+            until = next((arg.deadline for arg in args if isinstance(arg, Run)), None)
             # A copy for each call: the wait that the vendor asks for is written into the task.
             once = base.with_options(retry_condition_fn=_waits_as_asked(until))
             return once(*args, **kwargs)
@@ -73,7 +65,7 @@ def _disciplined(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def watched(*args: P.args, **kwargs: P.kwargs) -> R:
-        stores = (getattr(arg, "ledger", arg) for arg in args)
+        stores = (arg.ledger if isinstance(arg, Run) else arg for arg in args)
         store = next((store for store in stores if isinstance(store, Ledger)), None)
         with guarded_by(discipline(store)) if store else nullcontext():
             return function(*args, **kwargs)

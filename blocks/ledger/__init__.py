@@ -1,6 +1,6 @@
 """The ledger: one database that is the truth about what happened."""
 
-from blocks.ledger.store import Ledger, LedgerError, LedgerUnavailable, default_url
+from blocks.ledger.store import Ledger, LedgerError, LedgerUnavailable, default_url, insert
 from blocks.ledger.tables import (
     Action,
     Alert,
@@ -32,5 +32,6 @@ __all__ = [
     "Reservation",
     "Run",
     "default_url",
+    "insert",
     "utcnow",
 ]

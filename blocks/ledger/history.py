@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, Usd, utcnow
-from blocks.ledger.turns import take_turns
 
 BEGINS = "history begins"
 """The first row's event. Its detail says how far the rows go that are older than the history."""
@@ -77,8 +76,7 @@ def seal_new_rows(session: Session, _context: object = None) -> None:
 
 
 def write(connection: Connection, entries: Iterable[Entry]) -> None:
-    """Append to the chain, inside the connection's transaction."""
-    take_turns(connection, "history")
+    """Append to the chain, inside the connection's transaction: a writer's, so that nobody else appends meanwhile."""
     previous = head(connection)
     rows = []
     for entry in entries:

@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from blocks.ledger.history import seal_new_rows
-from blocks.ledger.turns import take_turns
+from blocks.ledger.tables import Base
 
 HERE = Path(__file__).parent
 HEAD = "0002"
@@ -47,8 +48,8 @@ LIBPQ: dict[str, str | int] = {
 
 NUL, INSTEAD = "\0", "\N{REPLACEMENT CHARACTER}"
 
-WRITER = "ledger"
-"""What PostgreSQL's writers take turns at."""
+WRITER = -138484540444757245
+"""The advisory lock at which PostgreSQL's writers take turns: any number, always the same."""
 
 
 class LedgerError(Exception):
@@ -84,6 +85,13 @@ def _leave_out_nul(session: Session, *_: Any) -> None:
             value = getattr(row, column.key)
             if isinstance(value, str) and NUL in value:
                 setattr(row, column.key, value.replace(NUL, INSTEAD))
+
+
+def insert(session: Session, table: type[Base]) -> Any:
+    """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which each database has for itself."""
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 event.listen(WriteSession, "before_flush", _leave_out_nul)
@@ -235,7 +243,7 @@ def _begin_postgresql(connection: Connection) -> None:
     most transactions would wait for each other at their end anyway.
     """
     if not connection.get_execution_options().get("signoff_read", False):
-        take_turns(connection, WRITER)
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:

@@ -257,7 +257,7 @@ class Circuit(Base):
 
     vendor: Mapped[str] = mapped_column(primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
-    """Failures in a row."""
+    """Trials that have failed since it was opened."""
     opened_at: Mapped[datetime | None]
     retry_at: Mapped[datetime | None]
     """When one call may try again."""
