@@ -110,8 +110,11 @@ class Machine:
         return run(["prefect", *arguments], self.environment)
 
     def ask(self, method: str, path: str, **body: Any) -> Any:
-        """Ask Prefect's API."""
-        reply = self.api.request(method, path, json=body or None)
+        """Ask Prefect's API, again where it says that its database is busy, as Prefect's own client does."""
+        until = time.monotonic() + 60
+        while (reply := self.api.request(method, path, json=body or None)).status_code == 503:
+            assert time.monotonic() < until, f"Prefect has been busy for a minute: {reply.text}"
+            time.sleep(float(reply.headers.get("Retry-After", "1")))
         reply.raise_for_status()
         return reply.json() if reply.content else None
 
