@@ -14,6 +14,7 @@ from blocks.models import Reply, Request
 from blocks.prices import Rates, Tokens, list_cost
 from blocks.shape import Id, Part, Shape
 from blocks.vendor import Failures, Once, VendorError, without_frames
+from prompts import Prompt
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIStatusError
@@ -135,6 +136,14 @@ class Claude(Block):
     def model_id(self) -> str:
         """The model's name, as the vendor calls it."""
         return self.model
+
+    def identity(self, prompt: Prompt) -> str:  # noqa: ARG002
+        """The model's name: it learns nothing from a prompt's cases."""
+        return self.model_id
+
+    def threshold(self, prompt: Prompt) -> float:  # noqa: ARG002
+        """None of its own: the card's counts."""
+        return 0.0
 
     def get_client(self) -> "Anthropic":
         """The SDK's client, without retries or redirects. Thread-safe."""

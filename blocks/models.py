@@ -40,7 +40,13 @@ class Model(Protocol):
 
     @property
     def model_id(self) -> str:
-        """The model's name and version, as it goes into the prompt's version."""
+        """The model's name and version."""
+
+    def identity(self, prompt: Prompt) -> str:
+        """Whatever of the model decides its answers to this prompt: its name, and what it has learnt from."""
+
+    def threshold(self, prompt: Prompt) -> float:
+        """The probability, 0 to 1, under which the model leaves the answer to a person; 0 when it has none."""
 
     def worst_cost(self, request: Request) -> Decimal:
         """The most that this request can cost in US dollars, known before it is sent."""
@@ -54,3 +60,8 @@ class Model(Protocol):
         Raises:
             VendorError: the model could not be reached or refused the call.
         """
+
+
+def version_of(prompt: Prompt, model: Model) -> str:
+    """Twelve hex digits for a prompt as this model answers it: a new one earns its autonomy afresh."""
+    return prompt.version(model.identity(prompt))

@@ -14,7 +14,8 @@ app = App(
 )
 start = Group("Start", sort_key=0)
 work = Group("Work with it", sort_key=1)
-app["--help"].group = app["--version"].group = Group("Help", sort_key=2)
+trust = Group("Prompts and trust", sort_key=2)
+app["--help"].group = app["--version"].group = Group("Help", sort_key=3)
 approvals = App(name="approvals", help="What waits for a person: list, show, approve, reject.", group=work)
 ledger = App(name="ledger", help="What came in, and what became of it.", group=work)
 audit = App(name="audit", help="Whether the ledger still says what it said.", group=work)
@@ -149,6 +150,150 @@ def replay(
     from deployments.quarantine import replay
 
     return replay(records, every=every, workflow=workflow, reason=reason, yes=yes, as_json=json)
+
+
+@app.command(name="eval", group=trust)
+def evaluate(
+    name: str,
+    /,
+    *,
+    model: Annotated[
+        str | None,
+        Parameter(help="embedded, a block such as claude/triage, or a Claude model's name. By default the card's."),
+    ] = None,
+    cases: Annotated[
+        str | None, Parameter(help="A file of cases, all of them held out. By default the folder's own held-out ones.")
+    ] = None,
+    against: Annotated[
+        str | None, Parameter(help="A version, or a model as in --model. By default the version in use.")
+    ] = None,
+    batch: Annotated[
+        bool, Parameter(negative="", help="Through the Batches API: half the price, done within a day.")
+    ] = False,
+    again: Annotated[bool, Parameter(negative="", help="Ask anew what was asked before.")] = False,
+    max_usd: Annotated[float | None, Parameter(help="The most dollars to spend. By default the card's.")] = None,
+    json: Json = False,
+) -> int:
+    """Try a prompt on its held-out cases: accuracy, confusions, cost, and every case that went wrong.
+
+    Exit code 1 when it is under the card's bar, or worse than the version in use by more than the card allows.
+
+    Parameters
+    ----------
+    name:
+        The folder under prompts/, for example lead_triage.
+    """
+    from deployments.evaluate import evaluate
+
+    return evaluate(
+        name, model=model, cases=cases, against=against, batch=batch, again=again, max_usd=max_usd, as_json=json
+    )
+
+
+@app.command(group=trust)
+def evidence(name: str, /, *, json: Json = False) -> int:
+    """Show what supports a workflow's stage, and exactly what is missing for the next.
+
+    Parameters
+    ----------
+    name:
+        The workflow, for example lead-triage.
+    """
+    from deployments.evidence import show
+
+    return show(name, as_json=json)
+
+
+@app.command(group=trust)
+def stage(
+    name: str,
+    to: str | None = None,
+    /,
+    *,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask when evidence is missing.")] = False,
+) -> int:
+    """Show or set how much a workflow may do: shadow, gated or selective; never more than its card and evidence say.
+
+    Parameters
+    ----------
+    name:
+        The workflow, for example lead-triage.
+    to:
+        The stage to set. `shadow` is the emergency stop: it holds from the next batch on.
+    """
+    from deployments.evidence import set_stage
+
+    return set_stage(name, to, yes=yes)
+
+
+@app.command(group=trust)
+def cases(
+    name: str,
+    /,
+    *,
+    from_decisions: Annotated[
+        bool, Parameter(negative="", help="Make cases of what people approved, edited and rejected.")
+    ] = False,
+    limit: Annotated[int, Parameter(help="At most so many new cases, the most telling first.")] = 20,
+    yes: Annotated[bool, Parameter(negative="", help="Write without asking.")] = False,
+    json: Json = False,
+) -> int:
+    """Count and check a prompt's cases, or make new ones of what people decided, with personal data masked.
+
+    Parameters
+    ----------
+    name:
+        The folder under prompts/, for example lead_triage.
+    """
+    from deployments.cases import cases
+
+    return cases(name, from_decisions=from_decisions, limit=limit, yes=yes, as_json=json)
+
+
+@app.command(group=trust)
+def shadow(
+    name: str,
+    /,
+    *,
+    limit: Annotated[int, Parameter(help="The newest so many records.")] = 50,
+    offline: Annotated[bool, Parameter(negative="", help="Do not ask the vendors, show what is known.")] = False,
+    json: Json = False,
+) -> int:
+    """Compare what a workflow would have done, in shadow, with what people really did.
+
+    Parameters
+    ----------
+    name:
+        The workflow, for example lead-triage.
+    """
+    from deployments.shadow import compare
+
+    return compare(name, limit=limit, offline=offline, as_json=json)
+
+
+@app.command(group=trust)
+def mirror(
+    name: str,
+    /,
+    *,
+    limit: Annotated[int, Parameter(help="At most so many records.")] = 20,
+    mail: Annotated[
+        str | None, Parameter(help="A folder of .eml files to work on, instead of what the workflow reads.")
+    ] = None,
+    report: Annotated[bool, Parameter(negative="", help="Only show what was measured so far.")] = False,
+    person: Annotated[str | None, Parameter(name="--as", help="Who does it. By default your user name.")] = None,
+    json: Json = False,
+) -> int:
+    """Do a workflow by hand on real records, with a clock: the card's baseline and the first cases come of it.
+
+    Parameters
+    ----------
+    name:
+        The workflow, for example lead-triage.
+    """
+    from deployments.mirror import mirror
+
+    return mirror(name, limit=limit, mail=mail, report=report, person=person, as_json=json)
 
 
 @approvals.command(name="list")

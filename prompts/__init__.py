@@ -7,16 +7,25 @@ import hashlib
 import importlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jinja2
+import jinja2.meta
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
+
+from prompts import cases as case_files
+from prompts.cases import Case, CaseError
+
+__all__ = ["FOLDER", "Case", "CaseError", "Prompt", "PromptError", "Settings", "load"]
 
 FOLDER = Path(__file__).parent
+DERIVED = {"first_name": "sender_name"}
+"""What reply templates may name besides the variables, and the variable from which it is found out."""
 SECTION = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
@@ -37,17 +46,6 @@ class Settings(BaseModel):
     """The variables that the embedded model reads."""
 
 
-class Case(BaseModel):
-    """One named example of an input and the fields that its answer must have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    split: Literal["example", "held_out"]
-    inputs: dict[str, Any]
-    expect: dict[str, Any]
-
-
 @dataclass(frozen=True)
 class Prompt:
     """A prompt folder, read and checked."""
@@ -59,22 +57,46 @@ class Prompt:
     replies: dict[str, str]
     answer: type[BaseModel]
 
-    def render(self, variables: dict[str, Any]) -> tuple[str, str]:
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """All that the prompt can be told: what its text, settings and reply templates name."""
+        in_replies = {DERIVED.get(name, name) for name in _named_in(*self.replies.values())}
+        return _named_in(self.system, self.user) | in_replies | {*self.settings.classify, self.settings.trim}
+
+    def render(self, variables: Mapping[str, Any]) -> tuple[str, str]:
         """The system and user text.
 
         Raises:
-            PromptError: a variable that the text names is missing, by name.
+            PromptError: a variable that the text names is missing, or one is given that nothing names; by name.
+        """
+        if unknown := variables.keys() - self.variables:
+            raise PromptError(f"prompt {self.name}: nothing uses {', '.join(sorted(unknown))}")
+        return self.fill(self.system, variables), self.fill(self.user, variables)
+
+    def fill(self, text: str, facts: Mapping[str, Any]) -> str:
+        """A text of this folder with its variables filled in.
+
+        Raises:
+            PromptError: it names what is not among the facts, by name.
         """
         try:
-            return _template(self.system).render(variables), _template(self.user).render(variables)
+            return _template(text).render(facts)
         except jinja2.UndefinedError as error:
             raise PromptError(f"prompt {self.name}: {error.message}") from error
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:
-        """The folder's cases, in file order."""
-        lines = (FOLDER / self.name / "cases.jsonl").read_text(encoding="utf-8").splitlines()
-        return TypeAdapter(tuple[Case, ...]).validate_python([json.loads(line) for line in lines if line.strip()])
+        """The folder's cases, in file order.
+
+        Raises:
+            CaseError: a line that does not fit; by file, line, case and field.
+        """
+        return case_files.read(self, self.cases_file)
+
+    @property
+    def cases_file(self) -> Path:
+        """Where the cases are."""
+        return FOLDER / self.name / "cases.jsonl"
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -146,6 +168,17 @@ def _answer_type(name: str) -> type[BaseModel]:
 
 @cache
 def _template(text: str) -> jinja2.Template:
+    return _environment().from_string(text)
+
+
+def _named_in(*texts: str) -> frozenset[str]:
+    found: set[str] = set()
+    for text in texts:
+        found |= jinja2.meta.find_undeclared_variables(_environment().parse(text))
+    return frozenset(found)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     # Autoescape would turn a customer's "R&D" into "R&amp;D": prompts and mail are plain text, not HTML.
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True)
-    return environment.from_string(text)
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True)

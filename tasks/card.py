@@ -93,6 +93,36 @@ class Thresholds(_Part):
     """Minutes after which a run takes up no more and waits for no vendor; the rest is the next run's."""
 
 
+class Evidence(_Part):
+    """What has to be shown before low-impact actions pass without a person, and what takes that away again.
+
+    All of it is of one prompt version. Records count once, however many of their actions a person decided on.
+    """
+
+    judged: tuple[Said, ...] = ()
+    """The answer's fields that have to be right; without any, every field that the held-out cases expect, but texts."""
+    accuracy: float = Field(default=0.90, ge=0.5, le=1)
+    """The share of held-out cases that each judged field must get right."""
+    cases: int = Field(default=20, ge=10)
+    """Held-out cases that it takes to believe that share."""
+    records: int = Field(default=50, ge=10)
+    """Real records that the version has answered while nothing was done without a person."""
+    approvals: int = Field(default=50, ge=10)
+    """Real records on whose actions a person has decided; the newest so many make the shares below."""
+    rejected: float = Field(default=0.05, ge=0, le=0.5)
+    """The share of them that may have been rejected."""
+    edited: float = Field(default=0.20, ge=0, le=0.5)
+    """The share of them whose text may have been changed."""
+    errors: float = Field(default=0.10, ge=0, le=0.5)
+    """The share of the newest records that may have been set aside for an unusable answer."""
+    hopeless: float = Field(default=0.50, ge=0.1, le=1)
+    """Where people reject more than this share, the workflow no longer asks them, but only watches."""
+    worse_by: float = Field(default=0.02, ge=0, le=0.2)
+    """How much less accurate than the version in use a new one may be."""
+    usd_per_evaluation: Decimal = Field(default=Decimal("1.00"), gt=0)
+    """The most dollars that one evaluation of the prompt may spend."""
+
+
 class Card(_Part):
     """One workflow's checklist. Every field is required; a blank is refused where the flow is imported."""
 
@@ -121,6 +151,9 @@ class Card(_Part):
     stage: Stage
     """The most that the workflow may do. A Prefect Variable can lower it, nothing can raise it."""
     thresholds: Thresholds
+    evidence: Evidence = Evidence()
+    shadow_report: Credential | None = None
+    """The Slack block, such as slack/team, that is told what a run in shadow would have done."""
     allowed: tuple[AllowedEntry, ...] = ()
     """Domains, e-mail addresses and telephone numbers of the company's own, which any text may hold. Whatever
     else of this kind the model writes must stand in the record. Actions may go to the addresses, not to the domains."""

@@ -68,7 +68,7 @@ def _answered(run: Run, ids: Sequence[int]) -> int:
 
 def _ask_all(run: Run, batch: Mapping[int, Record], requests: Mapping[int, Request], others: int) -> None:
     """`others` counts the records of the batch that an earlier attempt of this run has had an answer about."""
-    version = prompts.load(run.card.prompt).version(run.model.model_id)
+    version = run.prompt_version
     failures: dict[int, VendorError] = {}
     succeeded = others
     left = list(batch)
@@ -118,7 +118,7 @@ def within_budget(run: Run, record_id: int, request: Request, attempt: int) -> R
     Raises:
         VendorError: the model could not be reached; when its reply may have been lost, it counts as spent.
     """
-    version = prompts.load(run.card.prompt).version(run.model.model_id)
+    version = run.prompt_version
     granted = run.budget.reserve([_planned(run, record_id, request, version)])
     if not granted.records:
         _say_why(run, granted.refused)

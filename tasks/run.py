@@ -15,10 +15,11 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 from sqlalchemy.orm import Session
 
+import prompts
 from blocks import connections, ledger
 from blocks.ledger import Ledger, history, utcnow
 from blocks.models import Model
-from tasks import alerts, drift, retention
+from tasks import alerts, drift, retention, versions
 from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
 from tasks.processes import is_gone, this_process
@@ -82,6 +83,11 @@ class Run:
         from blocks.embedded import EmbeddedModel
 
         return EmbeddedModel()
+
+    @cached_property
+    def prompt_version(self) -> str:
+        """The version of the card's prompt as this run's model answers it."""
+        return versions.remember(self.ledger, prompts.load(self.card.prompt), self.model)
 
     def look_at_stage(self) -> Stage:
         """The stage as it is now: the emergency stop holds from the next batch on, not from the next run."""

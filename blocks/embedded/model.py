@@ -46,6 +46,14 @@ class EmbeddedModel:
             return MODEL_ID
         return f"embedded-{minilm.encoder(self._folder).checksum[:8]}-1"
 
+    def identity(self, prompt: Prompt) -> str:
+        """The model, and the examples that it has learnt from: another example makes another version."""
+        return f"{self.model_id}+{_checksum(_examples(prompt))[:12]}"
+
+    def threshold(self, prompt: Prompt) -> float:  # noqa: ARG002
+        """The probability under which it leaves the answer to a person."""
+        return 0.0
+
     def worst_cost(self, request: Request) -> Decimal:  # noqa: ARG002
         """Nothing, in US dollars."""
         return Decimal(0)
@@ -88,14 +96,16 @@ class EmbeddedModel:
         # Here, not above: it loads scikit-learn, which a run that asks Claude never needs.
         from blocks.embedded.training import train
 
-        examples = [case for case in prompt.cases if case.split == "example"]
-        # The version does not cover the cases, and here they decide the answers.
-        key = prompt.version(self.model_id) + _checksum(examples)
+        key = prompt.version(self.identity(prompt))
         if key not in self._classifiers:
             with self._lock:
                 if key not in self._classifiers:
-                    self._classifiers[key] = train(prompt, examples, self._folder)
+                    self._classifiers[key] = train(prompt, _examples(prompt), self._folder)
         return self._classifiers[key]
+
+
+def _examples(prompt: Prompt) -> list[Case]:
+    return [case for case in prompt.cases if case.split == "example"]
 
 
 def _checksum(cases: Sequence[Case]) -> str:

@@ -1,7 +1,6 @@
 """The reply: a template of the prompt folder, with the few facts that are known of a mail."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from blocks.embedded.first_name import first_name
@@ -25,8 +24,7 @@ def reply(prompt: Prompt, title: str, inputs: Mapping[str, Any]) -> str:
     Raises:
         PromptError: the template names what is neither a variable nor a fact, by name.
     """
-    # Rendered as the prompt's own text is, so that templates know the same rules and name what is missing.
-    return replace(prompt, system="", user=prompt.replies[title]).render({**inputs, **_facts(inputs)})[1].strip()
+    return prompt.fill(prompt.replies[title], {**inputs, **_facts(inputs)}).strip()
 
 
 def _facts(inputs: Mapping[str, Any]) -> dict[str, str]:

@@ -82,6 +82,7 @@ class Record(Base):
             sqlite_where=text("redacted_at IS NULL"),
             postgresql_where=text("redacted_at IS NULL"),
         ),
+        Index("ix_records_evidence", "workflow", "prompt_version", "state"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -96,6 +97,8 @@ class Record(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     failures: Mapped[int] = mapped_column(default=0)
     answer: Mapped[dict[str, Any] | None]
+    sure: Mapped[bool | None]
+    """Whether the model stands by its answer; None before it is validated. What it does not is left to a person."""
     prompt_version: Mapped[str | None]
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -274,3 +277,117 @@ class Cursor(Base):
     source: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class PromptVersion(Base):
+    """What a prompt was, word for word, under each version that was ever asked."""
+
+    __tablename__ = "prompt_versions"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    prompt: Mapped[str] = mapped_column(index=True)
+    model: Mapped[str]
+    """What of the model is in the version: its name, and for the embedded one what it has learnt from."""
+    content: Mapped[dict[str, Any]]
+    """`system`, `user`, `schema`, `settings` and `replies`."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Evaluation(Base):
+    """How one prompt version did on one set of cases."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (Index("ix_evaluations_version", "prompt_version", "source", "state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    prompt: Mapped[str] = mapped_column(index=True)
+    prompt_version: Mapped[str] = mapped_column(ForeignKey("prompt_versions.version"))
+    model: Mapped[str]
+    source: Mapped[str]
+    """`held_out` for the folder's own held-out cases, which count as evidence; else the file's name."""
+    cases_digest: Mapped[str]
+    """SHA-256 over the cases, whatever their order."""
+    cases: Mapped[int]
+    state: Mapped[str]
+    """`running`, `done`, or `stopped` at the dollar limit or by an error; what was paid for is kept for the next."""
+    scores: Mapped[dict[str, Any] | None]
+    """A `tasks.scoring.Scores`, once it is done."""
+    cost: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    """US dollars that this evaluation has spent itself: answers that were known already cost nothing again."""
+    seconds: Mapped[float] = mapped_column(Double, default=0.0)
+    batch_id: Mapped[str | None]
+    """The Batches API's own id, while it is waited for."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    ended_at: Mapped[datetime | None]
+
+
+class CaseAnswer(Base):
+    """What one prompt version answered to one case. The newest counts; cases hold no personal data."""
+
+    __tablename__ = "case_answers"
+    __table_args__ = (Index("ix_case_answers_version", "prompt_version", "case_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    evaluation_id: Mapped[int] = mapped_column(ForeignKey("evaluations.id"), index=True)
+    prompt_version: Mapped[str]
+    case_key: Mapped[str]
+    """SHA-256 of the case's inputs: the same input is never paid for twice, whatever its case is called."""
+    reply: Mapped[str] = mapped_column(Text)
+    stop_reason: Mapped[str]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cost: Mapped[Decimal]
+    seconds: Mapped[float] = mapped_column(Double)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class StageChange(Base):
+    """The evidence for a prompt version began to support another stage, or trouble took one away."""
+
+    __tablename__ = "stage_changes"
+    __table_args__ = (Index("ix_stage_changes_version", "workflow", "prompt_version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow: Mapped[str]
+    prompt_version: Mapped[str]
+    previous: Mapped[str]
+    stage: Mapped[str]
+    why: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Observation(Base):
+    """What people really did where a shadow action was only recorded."""
+
+    __tablename__ = "observations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), unique=True)
+    agreed: Mapped[bool | None]
+    """Whether they did what the workflow would have done; None while nobody has done anything."""
+    found: Mapped[dict[str, Any]]
+    """What was found at the vendor: `what` in words, and for a text how `similar` it is, 0 to 1."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]
+
+
+class Mirror(Base):
+    """One record that a person did by hand, before or beside the automation: the baseline's raw figures."""
+
+    __tablename__ = "mirrors"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow: Mapped[str] = mapped_column(index=True)
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), index=True)
+    person: Mapped[str]
+    seconds: Mapped[float] = mapped_column(Double)
+    """Of work, without pauses."""
+    answer: Mapped[dict[str, Any]]
+    """What the person decided, in the fields of the prompt's answer."""
+    steps: Mapped[list[str]] = mapped_column(JSON)
+    """What the person did, in order, in their own words."""
+    failed: Mapped[bool]
+    """Whether it was late, wrong or not done at all."""
+    comment: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]

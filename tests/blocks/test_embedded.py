@@ -99,7 +99,7 @@ def prompt_of(
         name="ticket",
         settings=Settings(max_tokens=100, trim="text", classify=("subject", "text")),
         system="You sort tickets for {{ team }}.",
-        user="{{ subject }} {{ text }}",
+        user="{{ sender_name }} {{ sender }} {{ subject }} {{ text }}",
         replies=dict(replies),
         answer=answer,
     )
@@ -108,7 +108,7 @@ def prompt_of(
 
 
 def request(text: str, subject: str = "", prompt: Prompt | None = None, **more: Any) -> Request:
-    variables = {"subject": subject, "text": text, "team": "Team Blue", "sender_name": "", **more}
+    variables = {"subject": subject, "text": text, "team": "Team Blue", "sender_name": "", "sender": "", **more}
     return Request(prompt or PROMPT, variables)
 
 

@@ -1,0 +1,139 @@
+"""Cases: named examples of an input and of what its answer must hold, one JSON object a line.
+
+Whether a case is an example (which a model may learn from) or held out (which it is judged by) is nobody's choice: a
+hash of its words decides. The same text therefore falls on the same side in every file, and never on both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+if TYPE_CHECKING:
+    from prompts import Prompt
+
+HELD_OUT_PERCENT = 25
+
+Split = Literal["example", "held_out"]
+
+
+class CaseError(Exception):
+    """A case cannot be read; the message names file, line, case and field."""
+
+
+class Case(BaseModel):
+    """One named example of an input and the fields that its answer must have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    split: Split
+    inputs: dict[str, Any]
+    """The prompt's variables, every one."""
+    expect: dict[str, Any]
+    """Some of the answer's fields, each with a value that it can have."""
+
+    def line(self) -> str:
+        """The case as `cases.jsonl` holds it: without the split, which its words decide."""
+        return json.dumps(self.model_dump(mode="json", exclude={"split"}), ensure_ascii=False)
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    inputs: dict[str, Any]
+    expect: dict[str, Any]
+
+
+def key_of(prompt: Prompt, inputs: dict[str, Any]) -> str:
+    """Sixteen hex digits that name an input by its words: case, spaces and punctuation do not matter."""
+    said = " ".join(str(inputs.get(name, "")) for name in prompt.settings.classify)
+    return hashlib.sha256(" ".join(re.findall(r"\w+", said.casefold())).encode()).hexdigest()[:16]
+
+
+def split_of(prompt: Prompt, inputs: dict[str, Any]) -> Split:
+    """On which side an input falls, whatever its case is called and wherever it stands."""
+    return "held_out" if int(key_of(prompt, inputs)[:8], 16) % 100 < HELD_OUT_PERCENT else "example"
+
+
+def read(prompt: Prompt, path: Path, split: Split | None = None) -> tuple[Case, ...]:
+    """The cases in a file, in its order.
+
+    Args:
+        prompt: whose variables and answer type the cases must fit.
+        path: one JSON object a line: `name`, `inputs`, `expect`.
+        split: for a file that was parted by its maker, such as a public data set: all of it is on this side.
+
+    Raises:
+        CaseError: a line that is none, a variable or field that is missing or unknown, a value that the answer cannot
+            have, a name or a text that comes twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path} cannot be read: {error}") from error
+    numbered = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+    return parse(prompt, numbered, str(path), split)
+
+
+def parse(prompt: Prompt, lines: Iterable[tuple[int, str]], where: str, split: Split | None = None) -> tuple[Case, ...]:
+    """As `read`, of numbered lines; `where` is how errors call the file."""
+    expected = _partial(prompt.answer)
+    cases: dict[str, Case] = {}
+    texts: dict[str, str] = {}
+    for number, line in lines:
+        at = f"{where}:{number}"
+        case = _case(prompt, expected, line, at, split)
+        if case.name in cases:
+            raise CaseError(f"{at}: there is another case called {case.name}")
+        twin = texts.setdefault(key_of(prompt, case.inputs), case.name)
+        if twin != case.name:
+            raise CaseError(f"{at}: case {case.name} says the same as {twin}; leave one out")
+        cases[case.name] = case
+    return tuple(cases.values())
+
+
+def _case(prompt: Prompt, expected: type[BaseModel], line: str, at: str, split: Split | None) -> Case:
+    try:
+        found = _Line.model_validate_json(line)
+    except ValidationError as error:
+        raise CaseError(f"{at}: {_first(error)}") from None
+    missing = prompt.variables - found.inputs.keys()
+    unknown = found.inputs.keys() - prompt.variables
+    if missing or unknown:
+        what = (
+            f"lacks {', '.join(sorted(missing))}" if missing else f"has {', '.join(sorted(unknown))}, which is unknown"
+        )
+        raise CaseError(f"{at}: case {found.name} {what}: its inputs are {', '.join(sorted(prompt.variables))}")
+    if not found.expect:
+        raise CaseError(f"{at}: case {found.name} expects nothing; name at least one field of the answer")
+    try:
+        expected.model_validate_json(json.dumps(found.expect))
+    except ValidationError as error:
+        raise CaseError(f"{at}: case {found.name} expects what no answer can be: {_first(error)}") from None
+    return Case(split=split or split_of(prompt, found.inputs), **found.model_dump())
+
+
+def _partial(answer: type[BaseModel]) -> type[BaseModel]:
+    """The answer type with every field left to choice, and no value taken for another."""
+    fields: dict[str, Any] = {}
+    for name, field in answer.model_fields.items():
+        # Added to one by one: `Annotated[kind, *marks]` is read differently by type checkers.
+        kind: Any = field.annotation
+        for mark in field.metadata:
+            kind = Annotated[kind, mark]
+        fields[name] = (kind, None)
+    return create_model(f"Expected{answer.__name__}", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    field = ".".join(map(str, problem["loc"]))
+    return f"{field}: {problem['msg']}" if field else problem["msg"]
