@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from deployments.errors import CommandError
 from deployments.running import ROOT
 from tasks.card import Card
 
@@ -31,3 +32,16 @@ def flow_modules() -> Iterator[ModuleType]:
 def cards() -> list[Card]:
     """The card of every flow that has one."""
     return [module.CARD for module in flow_modules() if isinstance(getattr(module, "CARD", None), Card)]
+
+
+def card_of(workflow: str) -> Card:
+    """The card of a workflow, by its name or its file's.
+
+    Raises:
+        CommandError: there is none of that name; the message lists those that there are.
+    """
+    found = {card.workflow: card for card in cards()}
+    try:
+        return found[workflow.replace("_", "-")]
+    except KeyError:
+        raise CommandError(f"there is no workflow {workflow}; there are {', '.join(sorted(found))}") from None

@@ -15,7 +15,7 @@ from blocks.mail import Email
 from prompts.lead_triage.answer import LeadTriage
 from tasks import act, approvals, fetch, gate, prompt, report, validate
 from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
-from tasks.card import Baseline, Card, Reads, Stage, Thresholds, Writes
+from tasks.card import Baseline, Card, Evidence, Reads, Stage, Thresholds, Writes
 from tasks.plain import plain, quoted
 from tasks.run import begin
 
@@ -63,6 +63,8 @@ CARD = Card(
     usd_per_month=Decimal("40"),
     stage=Stage.SELECTIVE,
     thresholds=Thresholds(confidence=0.6, approval_days=5),
+    evidence=Evidence(judged=("intent",)),  # a wrong urgency only moves the date by which a person looks
+    shadow_report="slack/team",
     allowed=("dockwell.example",),
 )
 
@@ -126,7 +128,7 @@ def decide(record: Record) -> list[Action]:
     """The model said what the e-mail is; this says what we do about it."""
     email = Email.model_validate(record.payload)
     lead = LeadTriage.model_validate(record.answer)
-    if lead.confidence < CARD.thresholds.confidence:
+    if not record.sure:
         return [label(email, "Signoff/To read")]
     match lead.intent:
         case "spam":

@@ -5,6 +5,8 @@ Claude ignores these. The embedded model reads them from the field's metadata, s
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 
 @dataclass(frozen=True)
 class Label:
@@ -30,3 +32,11 @@ class Probability:
     """The calibrated probability, 0 to 1, of the label in field `of`."""
 
     of: str
+
+
+def probability_field(answer: type[BaseModel]) -> str | None:
+    """The field that says how probable the answer is, by its `Probability` mark; None when no field does."""
+    for name, field in answer.model_fields.items():
+        if any(isinstance(mark, Probability) for mark in field.metadata):
+            return name
+    return None

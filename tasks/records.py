@@ -57,7 +57,7 @@ def quarantine(record_id: int, reason: str) -> dict[str, Any]:
 
 def from_the_start(record: Record, state: str) -> dict[str, Any]:
     """The change that makes a record begin again: what it was answered and how often it failed is forgotten."""
-    blank = dict.fromkeys(("reason", "context", "answer", "prompt_version", "run_id"))
+    blank = dict.fromkeys(("reason", "context", "answer", "sure", "prompt_version", "run_id"))
     return {"id": record.id, "state": state, "failures": 0, **blank}
 
 

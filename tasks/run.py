@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,11 @@ from blocks.models import Model
 from tasks import alerts, drift, retention, versions
 from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
+from tasks.evidence import supported
 from tasks.processes import is_gone, this_process
+
+EVIDENCE_SECONDS = 10.0
+"""How old the last look at the evidence may be. The emergency stop, a Variable, is looked at before every batch."""
 
 HEARTBEAT_SECONDS = 5.0
 ALIVE_SECONDS = 30.0
@@ -46,6 +51,10 @@ class Run:
     """What a person should know of this run, for its summary, once each."""
     in_shape: set[str] = field(default_factory=set)
     """The vendors' objects and fields that this run has read as they should be: `hubspot:contact.firstname`."""
+    looked_at: float = 0.0
+    """When the evidence was last looked at, on the monotonic clock."""
+    earned: tuple[Stage, str] = (Stage.GATED, "")
+    """What the evidence supported then, and why."""
 
     @property
     def deadline(self) -> datetime:
@@ -76,13 +85,7 @@ class Run:
     @cached_property
     def model(self) -> Model:
         """The card's model, or the embedded one when nobody has saved its credential."""
-        block = connections.load_if_present(self.card.model)
-        if block is not None:
-            model: Model = block
-            return model
-        from blocks.embedded import EmbeddedModel
-
-        return EmbeddedModel()
+        return model_of(self.card)
 
     @cached_property
     def prompt_version(self) -> str:
@@ -91,7 +94,10 @@ class Run:
 
     def look_at_stage(self) -> Stage:
         """The stage as it is now: the emergency stop holds from the next batch on, not from the next run."""
-        stage, why = effective_stage(self.card)
+        if time.monotonic() - self.looked_at > EVIDENCE_SECONDS:
+            self.earned = supported(self.ledger, self.card, self.prompt_version)
+            self.looked_at = time.monotonic()
+        stage, why = effective_stage(self.card, self.earned)
         if stage is not self.stage:
             self.note(f"went from {self.stage} to {stage} in the middle of the run: {why}")
             self.stage = stage
@@ -129,9 +135,12 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
         LedgerError: the ledger cannot be opened.
     """
     store = store or Ledger.open()
-    stage, reason = effective_stage(card)
+    version = versions.remember(store, prompts.load(card.prompt), model_of(card))
+    earned = supported(store, card, version)
+    stage, reason = effective_stage(card, earned)
     with alive(store, card.workflow, stage) as run_id:
         run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=Budget(store, card, run_id))
+        run.earned, run.looked_at = earned, time.monotonic()
         if stage is not card.stage:
             run.note(f"runs {stage} instead of {card.stage}: {reason}")
         if redacted := retention.apply(store, card.workflow):
@@ -189,12 +198,20 @@ def lowered_to(workflow: str) -> tuple[Stage, str]:
         return Stage.SHADOW, f"the variable {name} holds {variable.value!r}, which is no stage"
 
 
-def effective_stage(card: Card) -> tuple[Stage, str]:
-    """The card's stage, or the lower one that its Prefect Variable asks for, and why."""
-    lowered, why = lowered_to(card.workflow)
-    if lowered.rank < card.stage.rank:
-        return lowered, why
-    return card.stage, "the card's stage"
+def effective_stage(card: Card, earned: tuple[Stage, str]) -> tuple[Stage, str]:
+    """The lowest of three, and why it is no higher: the card's stage, the Variable's, and the one that was earned."""
+    return min((card.stage, "the card's stage"), lowered_to(card.workflow), earned, key=lambda limit: limit[0].rank)
+
+
+def model_of(card: Card) -> Model:
+    """The card's model, or the embedded one when nobody has saved its credential."""
+    block = connections.load_if_present(card.model)
+    if block is not None:
+        model: Model = block
+        return model
+    from blocks.embedded import EmbeddedModel
+
+    return EmbeddedModel()
 
 
 def stage_variable(workflow: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ValidationError
 
 import prompts
 from blocks.ledger import ModelCall, Record
 from blocks.models import Request
 from blocks.vendor import VendorError
+from prompts.fields import probability_field
 from tasks import records
+from tasks.answers import Verdict, judge, threshold_of
 from tasks.budget import LOST
 from tasks.prompt import TooLong, Variables, after_failures, fit, within_budget
 from tasks.run import Run
@@ -22,23 +22,8 @@ from tasks.verb import concurrently, verb
 ASK_AGAIN = 2
 """How often a bad answer is asked for again, with the complaint, before the record is set aside."""
 
-STOPPED = {
-    "refusal": "the model refused to answer",
-    "max_tokens": "the answer was cut off at the prompt's max_tokens",
-    "model_context_window_exceeded": "the input did not fit the model's context",
-}
 FINAL = frozenset({"refusal", "model_context_window_exceeded"})
 """Stop reasons that asking the same again cannot change."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one reply: the answer, or what was wrong with it. One of them is set."""
-
-    text: str
-    stop_reason: str
-    answer: BaseModel | None = None
-    complaint: str = ""
 
 
 @verb("validate")
@@ -53,21 +38,11 @@ def answers(run: Run, ids: Sequence[int], variables: Variables) -> None:
     verdicts = {r.id: [judge(kind, *reply) for reply in replies] for r, replies in _replies(run, batch)}
     good = [r for r in batch if verdicts[r.id][-1].answer]
     with run.ledger.write() as session:
-        records.move(session, (_validated(r, verdicts[r.id][-1]) for r in good))
+        records.move(session, (_validated(run, r, verdicts[r.id][-1]) for r in good))
     bad = [r for r in batch if not verdicts[r.id][-1].answer]
     outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables), bad)
     failures = {record.id: outcome for record, outcome in outcomes if isinstance(outcome, VendorError)}
     after_failures(run, {r.id: r for r in bad}, failures, succeeded=len(batch) - len(failures))
-
-
-def judge(kind: type[BaseModel], text: str, stop_reason: str = "end_turn") -> Verdict:
-    """Read a model's text as an answer; what is wrong with it is said for the model and for a person."""
-    if stop_reason in STOPPED:
-        return Verdict(text, stop_reason, complaint=STOPPED[stop_reason])
-    try:
-        return Verdict(text, stop_reason, answer=kind.model_validate_json(text))
-    except ValidationError as error:
-        return Verdict(text, stop_reason, complaint=_complaint(error))
 
 
 def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Variables) -> None:
@@ -85,7 +60,7 @@ def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Var
         if reply is None:
             return None
         verdicts.append(judge(prompt.answer, reply.text, reply.stop_reason))
-    return _store(run, _validated(record, last))
+    return _store(run, _validated(run, record, last))
 
 
 def _replies(run: Run, batch: Sequence[Record]) -> Iterator[tuple[Record, list[tuple[str, str]]]]:
@@ -103,18 +78,19 @@ def _replies(run: Run, batch: Sequence[Record]) -> Iterator[tuple[Record, list[t
         yield record, [(call.reply, call.stop_reason) for call in calls[record.id]]
 
 
-def _validated(record: Record, verdict: Verdict) -> dict[str, Any]:
-    answer = verdict.answer and verdict.answer.model_dump(mode="json")
-    return {"id": record.id, "state": records.VALIDATED, "answer": answer, "reason": None}
+def _validated(run: Run, record: Record, verdict: Verdict) -> dict[str, Any]:
+    answer = (verdict.answer and verdict.answer.model_dump(mode="json")) or {}
+    sure = _is_sure(run, answer)
+    return {"id": record.id, "state": records.VALIDATED, "answer": answer, "sure": sure, "reason": None}
+
+
+def _is_sure(run: Run, answer: Mapping[str, Any]) -> bool:
+    """Whether the model stands by its answer. One that states no probability always does."""
+    prompt = prompts.load(run.card.prompt)
+    stated = probability_field(prompt.answer)
+    return stated is None or float(answer[stated]) >= threshold_of(run.card, prompt, run.model)
 
 
 def _store(run: Run, change: dict[str, Any]) -> None:
     with run.ledger.write() as session:
         records.move(session, [change])
-
-
-def _complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return f"the answer is not JSON: {first['ctx']['error']}"
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])

@@ -27,10 +27,13 @@ WHEN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 def record(email: Callable[..., Email], triaged: Answer) -> Callable[..., Record]:
     """Makes validated records, without a ledger."""
 
-    def make(answer: dict[str, Any] | None = None, contact: dict[str, Any] | None = None, **changes: Any) -> Record:
+    def make(
+        answer: dict[str, Any] | None = None, contact: dict[str, Any] | None = None, sure: bool = True, **changes: Any
+    ) -> Record:
         return Record(
             payload=email(**changes).model_dump(mode="json"),
             answer=answer or triaged(),
+            sure=sure,
             context={"contact": contact},
         )
 
@@ -75,10 +78,10 @@ def test_each_intent_wants_its_own_actions(
 def test_an_answer_that_is_not_sure_enough_goes_to_a_person(
     record: Callable[..., Record], triaged: Answer, intent: str
 ) -> None:
-    (label,) = decide(record(triaged(intent, confidence=0.59, urgency="high")))
+    (label,) = decide(record(triaged(intent, urgency="high"), sure=False))
     assert isinstance(label, ApplyLabel)
     assert (label.label, label.archive) == ("Signoff/To read", False)
-    assert decide(record(triaged("spam", confidence=0.6))) != [label]
+    assert decide(record(triaged("spam"))) != [label]
 
 
 def test_every_action_that_it_wants_is_on_its_card(record: Callable[..., Record], triaged: Answer) -> None:

@@ -405,7 +405,7 @@ def test_the_embedded_models_answers_to_the_whole_inbox_are_never_objected_to() 
             mail = parse(raw, message_id=f"m{number}", thread_id=f"t{number}", received_at=WHEN)
         except MalformedMail:
             continue
-        record = Record(payload=mail.model_dump(mode="json"), context={}, external_id=f"m{number}")
+        record = Record(payload=mail.model_dump(mode="json"), context={}, external_id=f"m{number}", sure=True)
         answer = json.loads(model.ask(Request(prompt, variables(record))).text)
         for intent in ("demo_request", "support", "partnership", "other", "spam") if mail.sender else ():
             record.answer = answer | {

@@ -22,6 +22,8 @@ from tasks.run import Run, effective_stage
 
 pytestmark = pytest.mark.both_databases
 
+EARNED = (Stage.SELECTIVE, "the evidence supports it")
+
 Begin = Callable[..., AbstractContextManager[Run]]
 
 
@@ -85,14 +87,14 @@ def test_the_variable_lowers_a_stage_and_never_raises_it(
     variable: Callable[[str], None], card: str, wanted: str, runs_at: str
 ) -> None:
     variable(wanted)
-    stage, reason = effective_stage(CARD.model_copy(update={"stage": Stage(card)}))
+    stage, reason = effective_stage(CARD.model_copy(update={"stage": Stage(card)}), EARNED)
     assert stage == runs_at
     assert ("variable" in reason) == (runs_at != card)
 
 
 @pytest.mark.usefixtures("prefect_server")
 def test_without_a_variable_the_card_decides() -> None:
-    assert effective_stage(CARD) == (Stage.SELECTIVE, "the card's stage")
+    assert effective_stage(CARD, EARNED) == (Stage.SELECTIVE, "the card's stage")
 
 
 def test_a_lowered_stage_is_said_in_the_notes(begin: Begin, variable: Callable[[str], None]) -> None:
