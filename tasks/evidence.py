@@ -28,6 +28,9 @@ HELD_OUT = "held_out"
 FIRST = 10
 """People's decisions that it takes before a share of them is believed."""
 
+ACTIONS = 20
+"""More than any record wants: so many decisions a record are looked through."""
+
 ANSWERED = (records.GATED, records.DONE)
 
 
@@ -200,7 +203,7 @@ def _figures(session: Session, card: Card, version: str, since: datetime | None)
     if since is not None:
         mine = sa.and_(mine, Record.created_at > since)
     evaluation = _newest_evaluation(session, version)
-    decided = session.execute(_decided(mine).limit(card.evidence.approvals)).all()
+    decided = _decided(session, mine, card.evidence.approvals).values()
     asked = session.scalars(_asked(mine).limit(card.evidence.records)).all()
     seen = dict(session.execute(_observed(mine)).tuples().all())
     return Figures(
@@ -208,8 +211,8 @@ def _figures(session: Session, card: Card, version: str, since: datetime | None)
         evaluated_at=evaluation.ended_at if evaluation else None,
         records=session.scalar(sa.select(sa.func.count()).where(mine, Record.state.in_(ANSWERED))) or 0,
         decided=len(decided),
-        rejected=sum(bool(row.rejected) for row in decided),
-        edited=sum(bool(row.edited) for row in decided),
+        rejected=sum(rejected for rejected, _ in decided),
+        edited=sum(edited for _, edited in decided),
         asked=len(asked),
         unusable=sum(state == records.QUARANTINED for state in asked),
         agreed=seen.get(True, 0),
@@ -225,18 +228,24 @@ def _newest_evaluation(session: Session, version: str) -> Evaluation | None:
     return session.scalar(query.order_by(table.id.desc()).limit(1))
 
 
-def _decided(mine: sa.ColumnElement[bool]) -> sa.Select[tuple[int | None, int, int]]:
-    """The records that people decided on, newest decision first: a record counts once, and once rejected stays so."""
-    rejected: sa.ColumnElement[int] = sa.func.max(sa.case((Decision.verdict == "rejected", 1), else_=0))
-    edited: sa.ColumnElement[int] = sa.func.max(sa.case((Decision.edited, 1), else_=0))
-    return (
-        sa.select(Action.record_id, rejected.label("rejected"), edited.label("edited"))
-        .join(Decision, Decision.action_id == Action.id)
+def _decided(session: Session, mine: sa.ColumnElement[bool], most: int) -> dict[int, tuple[bool, bool]]:
+    """The newest `most` records that people decided on: for each, whether anything of it was rejected, or changed."""
+    query = (
+        sa.select(Action.record_id, Decision.verdict, Decision.edited)
+        .join(Action, Action.id == Decision.action_id)
         .join(Record, Record.id == Action.record_id)
         .where(mine, Decision.approver != BY_CARD, Decision.verdict.in_(("approved", "rejected")))
-        .group_by(Action.record_id)
-        .order_by(sa.func.max(Decision.id).desc())
+        # From the newest on, and no further than needed: grouped in the database, it would read all that there is.
+        .order_by(Decision.id.desc())
+        .limit(most * ACTIONS)
     )
+    found: dict[int, tuple[bool, bool]] = {}
+    for record, verdict, edited in session.execute(query).tuples():
+        if record is None or (record not in found and len(found) == most):
+            continue
+        rejected, changed = found.get(record, (False, False))
+        found[record] = (rejected or verdict == "rejected", changed or edited)
+    return found
 
 
 def _asked(mine: sa.ColumnElement[bool]) -> sa.Select[tuple[str]]:

@@ -11,6 +11,7 @@ from tasks.actions import BY_CARD
 from tasks.scoring import FieldScore, Scores
 
 WORKFLOW = "lead-triage"
+SOURCE = "past"
 
 
 def evaluated(ledger: Ledger, version: str, right: int = 95, of: int = 100, **changes: Any) -> None:
@@ -44,7 +45,7 @@ def answered(ledger: Ledger, version: str, count: int, state: str = "done") -> l
         start = session.scalar(sa.select(sa.func.count()).select_from(Record)) or 0
         rows = [
             Record(
-                workflow=WORKFLOW, source="gmail:x", external_id=f"e{start + n}", payload={}, state=state,
+                workflow=WORKFLOW, source=SOURCE, external_id=f"e{start + n}", payload={}, state=state,
                 prompt_version=version,
             )
             for n in range(count)
@@ -79,4 +80,4 @@ def earn(ledger: Ledger, version: str, count: int = 50) -> None:
     decided(ledger, answered(ledger, version, count))
 
 
-__all__ = ["BY_CARD", "answered", "decided", "earn", "evaluated"]
+__all__ = ["BY_CARD", "SOURCE", "answered", "decided", "earn", "evaluated"]

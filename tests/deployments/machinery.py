@@ -17,11 +17,15 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+import prompts
+from blocks.embedded import EmbeddedModel
 from blocks.ledger import Action, Decision, Ledger, Record
+from blocks.models import version_of
 from deployments.machine import HOST
 from deployments.running import ROOT
 from deployments.stack import Stack
 from sandbox.client import MailSeen, Sandbox
+from tests import earned
 
 BIN = Path(sys.executable).parent
 TRIAGE_SECONDS = 150
@@ -139,10 +143,23 @@ class Machine:
         )
         assert state == "Completed", self.stack.log("worker").read_text()[-3000:]
 
+    def approve_low_impact(self) -> None:
+        """Approve all that waits and is no message to anybody outside, as a person would: with one command."""
+        numbers = [str(a.id) for a in self.actions() if a.state == "waiting" and a.impact == "low"]
+        done = self.signoff("approvals", "approve", *numbers, "--yes", "--as", "Mara")
+        assert done.code == 0, done.out + done.err
+        for number in numbers:
+            self.becomes(int(number), "done")
+
+    def earn(self) -> None:
+        """From now on the evidence supports selective: the demo's first triage has nothing behind it and runs gated."""
+        earned.earn(self.ledger, version_of(prompts.load("lead_triage"), EmbeddedModel()))
+
     def records(self, *, after: int = 0) -> list[Record]:
-        """The ledger's records, those with a higher number than `after`."""
+        """What came in, with a higher number than `after`, without the past that was made up."""
+        mine = sa.and_(Record.id > after, Record.source != earned.SOURCE)
         with self.ledger.read() as session:
-            return list(session.scalars(sa.select(Record).where(Record.id > after).order_by(Record.id)))
+            return list(session.scalars(sa.select(Record).where(mine).order_by(Record.id)))
 
     def newest_record(self) -> int:
         """The highest record number."""
@@ -150,9 +167,10 @@ class Machine:
             return session.scalar(sa.select(sa.func.max(Record.id))) or 0
 
     def actions(self, *, after: int = 0) -> list[Action]:
-        """The actions of the records with a higher number than `after`."""
+        """The actions of the records with a higher number than `after`, without the past that was made up."""
         with self.ledger.read() as session:
-            return list(session.scalars(sa.select(Action).where(Action.record_id > after).order_by(Action.id)))
+            found = session.scalars(sa.select(Action).where(Action.record_id > after).order_by(Action.id))
+            return [action for action in found if action.key.startswith("lead-triage:")]
 
     def action(self, number: int) -> Action:
         """One action."""

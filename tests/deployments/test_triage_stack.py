@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from blocks.ledger import Record
 from sandbox import company
 from tasks import records
 from tests.deployments.machinery import Machine
@@ -54,7 +56,7 @@ def test_mail_by_machines_is_never_answered(triaged: Machine, files: dict[int, s
     assert [a.title for a in triaged.actions() if a.record_id in theirs and a.kind == "gmail.send_reply"] == []
 
 
-def test_low_impact_is_done_and_replies_wait(triaged: Machine) -> None:
+def test_low_impact_is_done_once_approved_and_replies_wait(triaged: Machine) -> None:
     first = [a for a in triaged.actions() if (a.record_id or 0) <= len(EXPECTED)]
     assert {a.state for a in first if a.impact == "low"} == {"done"}
     replies = [a for a in first if a.kind == "gmail.send_reply"]
@@ -73,7 +75,8 @@ def test_the_waiting_runs_are_suspended_in_prefect(triaged: Machine) -> None:
 def test_the_table_and_its_json_agree_with_the_ledger(triaged: Machine) -> None:
     rows = triaged.signoff("ledger", "show", "--limit", "500", "--json").json
     table = triaged.signoff("ledger", "show", "--limit", "500").out
-    held = {r.id: r for r in triaged.records()}
+    with triaged.ledger.read() as session:
+        held = {r.id: r for r in session.scalars(sa.select(Record))}
     assert {row["id"]: row["state"] for row in rows} == {number: r.state for number, r in held.items()}
     assert [int(n) for n in re.findall(r"^│ *(\d+) │", table, re.MULTILINE)] == sorted(held)
     assert max(map(len, table.splitlines())) <= 80
