@@ -40,7 +40,9 @@ def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> in
     elif found:
         views.approvals(found, ui_url())
         views.console.print(
-            f"\n{len(found)} wait. Decide in the browser, or: signoff approvals approve NUMBER (or reject)"
+            f"\n{len(found)} actions wait, on {len(views.forms(found))} forms. Decide in the browser, or here: "
+            "signoff approvals approve NUMBER (or reject)",
+            soft_wrap=True,
         )
     else:
         views.console.print("Nothing waits for a decision.")
@@ -49,7 +51,7 @@ def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> in
 
 def show(action_id: int, *, as_json: bool) -> int:
     """Print one action with everything that an approver needs."""
-    action = approvals.action(Ledger.open(), action_id)
+    action = approvals.action_of(Ledger.open(), action_id)
     if as_json:
         views.as_json(views.approval_json(action, ui_url()))
     else:
@@ -109,7 +111,7 @@ def _chosen(ledger: Ledger, ids: Sequence[int], *, workflow: str | None, kind: s
     if ids and (workflow or kind):
         raise CommandError("give numbers or a filter, not both")
     if ids:
-        found = [approvals.action(ledger, i) for i in dict.fromkeys(ids)]
+        found = [approvals.action_of(ledger, i) for i in dict.fromkeys(ids)]
         return found if len(found) > 1 else [approvals.waiting_action(ledger, found[0].id)]
     if not (workflow or kind):
         raise CommandError("say which: numbers from `signoff approvals list`, or --workflow, or --kind")

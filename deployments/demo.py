@@ -121,7 +121,7 @@ class _Demo:
         from deployments.reap import reaping
 
         self._say("\nApprove in the browser (open one and press Resume):")
-        for action in waiting(self.ledger)[:5]:
+        for action in waiting(self.ledger, kind="gmail.send_reply")[:5]:
             self._say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
         self._say(
             "or in another terminal:\n"
@@ -147,7 +147,7 @@ class _Demo:
             self.ledger, action.id, approve=True, approver="signoff demo", comment="Approved by the demo itself."
         )
         began = time.monotonic()
-        while (now := approvals.action(self.ledger, action.id)).state != "done":
+        while (now := approvals.action_of(self.ledger, action.id)).state != "done":
             if now.state in ("failed", "rejected", "expired") or time.monotonic() - began > SECONDS:
                 raise StackError(f"the approved action is {now.state}: {now.reason}; see {self.stack.log('worker')}")
             time.sleep(0.2)

@@ -89,13 +89,22 @@ def record_json(row: Row) -> dict[str, Any]:
 
 
 def approvals(waiting: Sequence[Action], ui: str) -> None:
-    """Print each waiting action, oldest first, with the link to its form on a line of its own: it stays whole."""
+    """Print what waits, oldest first, with the link to its form on a line of its own: it stays whole."""
+    for form in forms(waiting):
+        for action in form:
+            line = Text(f"{action.id:>5}  ", style="bold")
+            line.append(printable(action.title))
+            line.append(f"  {action.workflow}, expires {_left(action.expires_at)}", style="not bold dim")
+            console.print(line, soft_wrap=True)
+        console.print(Text(f"       {form_link(form[0], ui)}", style="cyan"), soft_wrap=True)
+
+
+def forms(waiting: Sequence[Action]) -> list[list[Action]]:
+    """The actions that share a form, together."""
+    found: dict[str, list[Action]] = {}
     for action in waiting:
-        line = Text(f"{action.id:>5}  ", style="bold")
-        line.append(printable(action.title))
-        line.append(f"  {action.workflow}, expires {_left(action.expires_at)}", style="not bold dim")
-        console.print(line, soft_wrap=True)
-        console.print(Text(f"       {form_link(action, ui)}", style="cyan"), soft_wrap=True)
+        found.setdefault(action.flow_run_id or f"none yet, #{action.id}", []).append(action)
+    return list(found.values())
 
 
 def approval_json(action: Action, ui: str) -> dict[str, Any]:

@@ -6,9 +6,11 @@ A waiting action costs a row on the server; no process waits for it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +31,7 @@ from blocks import ledger
 from blocks.ledger import utcnow
 from blocks.vendor import VendorError
 from tasks import actions
+from tasks.plain import plain
 from tasks.verb import concurrently
 
 DEPLOYMENT = "perform-action/perform-action"
@@ -40,6 +43,10 @@ PAGE = 200
 
 BULK = 25
 """Runs made in one request: more would keep the server's other writers waiting for longer."""
+
+
+WAITS = (0.5, 2.0)
+"""Seconds before Prefect is asked again for runs that its database had no time for: a person may be waiting."""
 
 
 class ApprovalError(Exception):
@@ -65,8 +72,12 @@ class EditableDecision(Decision):
     body: str = Field(title="Text to send", description="Edit it here: what stands here is what is sent.", min_length=1)
 
 
-def create(waiting: Sequence[ledger.Action]) -> list[UUID]:
-    """The suspended run, with its form, of each of these actions, in order.
+Form = Sequence[ledger.Action]
+"""The actions that are decided on together: one, or several without a text to edit."""
+
+
+def create(forms: Sequence[Form]) -> list[UUID]:
+    """The suspended run of each of these forms, in order.
 
     Safe to repeat: a run is found again by its idempotency key, so a crash half way leaves nothing double. Runs come
     first, then their forms: Prefect resumes no run that lacks its form.
@@ -78,8 +89,8 @@ def create(waiting: Sequence[ledger.Action]) -> list[UUID]:
     made: list[UUID] = []
     with get_client(sync_client=True) as client:
         deployment_id = _deployment(client)
-        for start in range(0, len(waiting), BULK):
-            some = waiting[start : start + BULK]
+        for start in range(0, len(forms), BULK):
+            some = forms[start : start + BULK]
             runs = _create_runs(client, deployment_id, some)
             for _ in concurrently(lambda pair: _save_form(client, *pair), list(zip(some, runs, strict=True))):
                 pass
@@ -94,6 +105,14 @@ def resume(flow_run_id: str, answer: dict[str, Any]) -> str | None:
     if result.status == SetStateStatus.ACCEPT:
         return None
     return getattr(result.details, "reason", None) or "Prefect gave no reason"
+
+
+def describe_anew(flow_run_id: str, form: Form) -> None:
+    """Some of a form's actions were decided on elsewhere: it shows the others only."""
+    key = _keyset()["description"]
+    with get_client(sync_client=True) as client:
+        _delete_input(client, UUID(flow_run_id), key)
+        _save_input(client, UUID(flow_run_id), key, description(form))
 
 
 def wait_for_answer(waiting: ledger.Action) -> dict[str, Any]:
@@ -140,10 +159,10 @@ def states(flow_run_ids: Sequence[str]) -> dict[str, str]:
 def close(decided: Sequence[ledger.Action], name: str, why: str) -> None:
     """End the suspended runs of actions that were decided elsewhere, as completed, with what was decided."""
     with get_client(sync_client=True) as client:
-        for action in decided:
+        for flow_run_id in dict.fromkeys(action.flow_run_id for action in decided):
             with suppress(ObjectNotFound):
                 state: State[Any] = Completed(name=name, message=why)
-                client.set_flow_run_state(UUID(action.flow_run_id), state, force=True)
+                client.set_flow_run_state(UUID(flow_run_id), state, force=True)
 
 
 def cancel(flow_run_ids: Sequence[str], why: str) -> None:
@@ -172,28 +191,59 @@ def _keyset() -> Keyset:
     return keyset_from_paused_state(_suspended())
 
 
-def _create_runs(client: SyncPrefectClient, deployment_id: UUID, waiting: Sequence[ledger.Action]) -> list[UUID]:
-    """The suspended runs of these actions, made in one request and one transaction of the server's."""
+def _create_runs(client: SyncPrefectClient, deployment_id: UUID, forms: Sequence[Form]) -> list[UUID]:
+    """The suspended runs of these forms, made in one request and one transaction of the server's."""
     wanted = []
-    for action in waiting:
+    for form in forms:
+        first = form[0]
+        # With the time: a ledger that was restored asks anew, and is not given the answer of before. With all of them:
+        # a form from which some were taken out is another one.
+        content = sha256("".join(action.digest for action in form).encode()).hexdigest()[:16]
         run = DeploymentFlowRunCreate(
-            parameters={"action_id": action.id},
-            state=to_state_create(_suspended(_seconds_left(action))),
-            name=f"{action.title} (#{action.id})",
-            # With the time: a ledger that was restored asks anew, and is not given the answer of before.
-            idempotency_key=f"{action.key}:{action.digest[:16]}:{action.created_at.timestamp()}",
-            tags=[action.workflow, action.kind],
+            parameters={"action_id": first.id},
+            state=to_state_create(_suspended(min(map(_seconds_left, form)))),
+            name=_name(form),
+            idempotency_key=f"{first.key}:{content}:{first.created_at.timestamp()}",
+            tags=[first.workflow, *dict.fromkeys(action.kind for action in form)],
         )
         wanted.append(run.model_dump(mode="json", exclude_unset=True))
+    for patience in (*WAITS, None):
+        results = _bulk(client, deployment_id, wanted)
+        failed = next((str(result["error"]) for result in results if result["status"] != "CREATED"), None)
+        if failed is None and len(results) == len(wanted):
+            break
+        # Most often "database is locked": SQLite under load. Each has its idempotency key: all may be asked for again.
+        if patience is None:
+            raise VendorError("prefect", "create approval runs", failed or "some are missing", permanent=False)
+        time.sleep(patience)
+    return [UUID(result["flow_run_id"]) for result in results]
+
+
+def _bulk(client: SyncPrefectClient, deployment_id: UUID, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # One by one they take 40 ms each, mostly transactions; the client has no method yet for the bulk route.
     path: Any = "/deployments/{id}/create_flow_run/bulk"
     reply = client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
-    results = reply.json()["results"]
-    failed = next((str(result["error"]) for result in results if result["status"] != "CREATED"), None)
-    if failed or len(results) != len(wanted):
-        # Most often "database is locked": SQLite under load. Each has its idempotency key: all may be asked for again.
-        raise VendorError("prefect", "create approval runs", failed or "some are missing", permanent=False)
-    return [UUID(result["flow_run_id"]) for result in results]
+    results: list[dict[str, Any]] = reply.json()["results"]
+    return results
+
+
+def _name(form: Form) -> str:
+    numbers = ", ".join(f"#{action.id}" for action in form)
+    more = f" and {len(form) - 1} more" if len(form) > 1 else ""
+    return f"{form[0].title}{more} ({numbers})"
+
+
+def description(form: Form) -> str:
+    """What an approver reads: each action with all that it would do, and why. Markdown."""
+    first, *others = form
+    if not others:
+        return first.explanation
+    parts = [f"**{len(form)} things are decided together here.** To decide on one of them: `signoff approvals`."]
+    for action in others:
+        preview = actions.load(action.kind, action.payload).preview()
+        facts = "\n".join(f"- **{label}:** {plain(value)}" for label, value in preview.items())
+        parts.append(f"**{plain(action.title)}**\n\n{facts}")
+    return "\n\n".join([*parts, first.explanation])
 
 
 def _seconds_left(action: ledger.Action) -> int:
@@ -201,10 +251,10 @@ def _seconds_left(action: ledger.Action) -> int:
     return max(1, int(left.total_seconds()))
 
 
-def _save_form(client: SyncPrefectClient, action: ledger.Action, flow_run_id: UUID) -> None:
+def _save_form(client: SyncPrefectClient, form: Form, flow_run_id: UUID) -> None:
     keyset = _keyset()
-    _save_input(client, flow_run_id, keyset["schema"], _form(action).model_json_schema())
-    _save_input(client, flow_run_id, keyset["description"], action.explanation)
+    _save_input(client, flow_run_id, keyset["schema"], _form(form[0]).model_json_schema())
+    _save_input(client, flow_run_id, keyset["description"], description(form))
 
 
 def _form(action: ledger.Action) -> type[RunInput]:

@@ -16,18 +16,20 @@ from pydantic import ValidationError
 from blocks import ledger
 from blocks.ledger import Ledger, utcnow
 from tasks import actions, approval_runs
+from tasks.actions import Impact
 from tasks.approval_runs import CANCELLED, SUSPENDED, ApprovalError, Decision, EditableDecision
 from tasks.verb import verb
 
 __all__ = [
     "ApprovalError",
-    "action",
-    "answer",
+    "action_of",
     "catch_up",
     "request",
     "respond",
     "respond_together",
     "settle",
+    "settle_form",
+    "take_in",
     "waiting_action",
 ]
 
@@ -36,7 +38,9 @@ TAKEN_BACK = {"decision": "reject", "approver": "Prefect", "comment": "its run w
 
 
 def request(store: Ledger, action_ids: Sequence[int]) -> None:
-    """Create the suspended run, with its form, of each of these actions that waits and has none yet. Safe to repeat.
+    """Create the suspended runs, with their forms, for those of these actions that wait and have none. Safe to repeat.
+
+    What is high-impact, or has a text to edit, gets a form of its own; the rest of what one record wants shares one.
 
     Raises:
         ApprovalError: the deployment that performs actions does not exist.
@@ -48,26 +52,43 @@ def request(store: Ledger, action_ids: Sequence[int]) -> None:
         waiting = list(session.scalars(query))
     if not waiting:
         return
-    runs = approval_runs.create(waiting)
+    forms: dict[tuple[str, int], list[ledger.Action]] = {}
+    for action in waiting:
+        forms.setdefault(_decided_with(action), []).append(action)
+    _give_forms(store, list(forms.values()))
+
+
+def _decided_with(action: ledger.Action) -> tuple[str, int]:
+    """Actions with the same key share a form: an approver reads what one e-mail leads to in the CRM as one thing."""
+    if action.record_id is None or action.impact == Impact.HIGH or actions.KINDS[action.kind].editable:
+        return "action", action.id
+    return "record", action.record_id
+
+
+def _give_forms(store: Ledger, forms: Sequence[Sequence[ledger.Action]]) -> None:
+    runs = approval_runs.create(forms)
+    rows = [
+        {"id": action.id, "flow_run_id": str(run)} for form, run in zip(forms, runs, strict=True) for action in form
+    ]
     with store.write() as session:
-        rows = [{"id": action.id, "flow_run_id": str(run)} for action, run in zip(waiting, runs, strict=True)]
-        session.execute(sa.update(table), rows)
+        session.execute(sa.update(ledger.Action), rows)
 
 
 def respond(
     store: Ledger, action_id: int, *, approve: bool, approver: str, comment: str = "", body: str | None = None
 ) -> None:
-    """Answer a waiting action's form, as the button in the Prefect UI does.
+    """Decide on one waiting action, as the button in the Prefect UI does; others on its form go on waiting.
 
     Raises:
         ApprovalError: the action does not wait, the form refuses the answer, or there is no text to edit.
     """
     waiting = waiting_action(store, action_id)
     answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment, body=body)
+    (waiting,) = _split_off(store, [waiting])
     if refused := approval_runs.resume(str(waiting.flow_run_id), answer):
         raise ApprovalError(f"action {action_id} ({waiting.title}) cannot be decided: {refused}")
     # At once, not when a worker gets to the run: the list of what waits is then true, and a dead worker loses nothing.
-    settle(store, action_id, answer)
+    settle_form(store, str(waiting.flow_run_id), answer)
 
 
 def respond_together(
@@ -95,7 +116,8 @@ def respond_together(
     for action in chosen:
         if outcomes[action.id] is None:
             by_workflow.setdefault(action.workflow, []).append(action)
-    for together in by_workflow.values():
+    for some in by_workflow.values():
+        together = _split_off(store, some)
         if approve:
             outcomes |= _approve_together(store, together, approver, comment)
         else:
@@ -107,17 +129,44 @@ def respond_together(
 def _approve_together(
     store: Ledger, together: Sequence[ledger.Action], approver: str, comment: str
 ) -> dict[int, ApprovalError | None]:
-    carrier, *others = together
+    carrier = together[0]
+    on_its_form = [action for action in together if action.flow_run_id == carrier.flow_run_id]
+    others = [action for action in together if action.flow_run_id != carrier.flow_run_id]
     outcomes = _settle_each(store, others, "approved", approver, comment)
     settled = [action for action in others if outcomes[action.id] is None]
     _carried_by(store, carrier, settled)
     approval_runs.close(settled, "Approved", f"by {approver}, and carried out by the run of #{carrier.id}")
-    outcomes[carrier.id] = None
-    try:
-        respond(store, carrier.id, approve=True, approver=approver, comment=comment)
-    except ApprovalError as error:  # somebody was faster: what was approved with it waits for the workflow's next run
-        outcomes[carrier.id] = error
+    answer = _filled_in(carrier, approve=True, approver=approver, comment=comment)
+    refused = approval_runs.resume(str(carrier.flow_run_id), answer)
+    if refused is None:
+        settle_form(store, str(carrier.flow_run_id), answer)
+    for action in on_its_form:  # somebody was faster: what was approved with it waits for the workflow's next run
+        why = f"action {action.id} ({action.title}) cannot be decided: {refused}"
+        outcomes[action.id] = ApprovalError(why) if refused else None
     return outcomes
+
+
+def _split_off(store: Ledger, chosen: Sequence[ledger.Action]) -> list[ledger.Action]:
+    """These actions with forms that hold none but them: whoever decides on some of a form decides on no others."""
+    numbers = {action.id for action in chosen}
+    apart: dict[str, list[ledger.Action]] = {}
+    for run_id in dict.fromkeys(str(action.flow_run_id) for action in chosen):
+        form = _on_form(store, run_id)
+        if rest := [action for action in form if action.id not in numbers]:
+            apart[run_id] = [action for action in form if action.id in numbers]
+            approval_runs.describe_anew(run_id, rest)
+    if not apart:
+        return list(chosen)
+    _give_forms(store, list(apart.values()))
+    return [action_of(store, action.id) for action in chosen]
+
+
+def _on_form(store: Ledger, flow_run_id: str) -> list[ledger.Action]:
+    """What waits on a run's form."""
+    table = ledger.Action
+    query = sa.select(table).where(table.flow_run_id == flow_run_id, table.state == "waiting").order_by(table.id)
+    with store.read() as session:
+        return list(session.scalars(query))
 
 
 def _settle_each(
@@ -132,8 +181,11 @@ def _settle_each(
     return outcomes
 
 
-def answer(store: Ledger, action_id: int) -> dict[str, Any]:
-    """What a person filled into the current run's form; suspends the run when nobody has.
+def take_in(store: Ledger, action_id: int) -> ledger.Decision:
+    """Settle what a person filled into the current run's form; suspends the run when nobody has.
+
+    Returns:
+        The decision on `action_id`, or on another of the form's actions when that one was decided on elsewhere.
 
     Raises:
         ApprovalError: nobody has, and the action does not wait for anybody.
@@ -143,12 +195,17 @@ def answer(store: Ledger, action_id: int) -> dict[str, Any]:
     if given is None:
         waiting = waiting_action(store, action_id)
         _bind(store, action_id, run_id)
-        return approval_runs.wait_for_answer(waiting)
-    # The form was about one action, whatever the run's parameter says by now (it can be changed), and whatever
+        given = approval_runs.wait_for_answer(waiting)
+    settle_form(store, run_id, given)
+    # The form was about these actions, whatever the run's parameter says by now (it can be changed), and whatever
     # action has this number by now (a ledger can be replaced by a backup).
-    if action(store, action_id).flow_run_id != run_id:
+    table, mine = ledger.Decision, ledger.Action
+    query = sa.select(table).join(mine).where(mine.flow_run_id == run_id).order_by(mine.id != action_id, mine.id)
+    with store.read() as session:
+        found = session.scalars(query.limit(1)).first()
+    if found is None:
         raise ApprovalError(f"this run's form was not about action {action_id} of this ledger: nothing is done")
-    return given
+    return found
 
 
 def waiting_action(store: Ledger, action_id: int) -> ledger.Action:
@@ -157,7 +214,7 @@ def waiting_action(store: Ledger, action_id: int) -> ledger.Action:
     Raises:
         ApprovalError: there is no such action, or it was decided, or it has expired.
     """
-    found = action(store, action_id)
+    found = action_of(store, action_id)
     if found.state == "waiting" and found.flow_run_id is None:
         raise ApprovalError(f"action {action_id} ({found.title}) has no form yet: the workflow's next run makes it")
     if found.state != "waiting":
@@ -167,7 +224,7 @@ def waiting_action(store: Ledger, action_id: int) -> ledger.Action:
     return found
 
 
-def action(store: Ledger, action_id: int) -> ledger.Action:
+def action_of(store: Ledger, action_id: int) -> ledger.Action:
     """The action with this number.
 
     Raises:
@@ -178,6 +235,12 @@ def action(store: Ledger, action_id: int) -> ledger.Action:
     if found is None:
         raise ApprovalError(f"there is no action {action_id}; `signoff approvals list` shows those that wait")
     return found
+
+
+def settle_form(store: Ledger, flow_run_id: str, answer: dict[str, Any] | None) -> None:
+    """Write a person's answer into the ledger for whatever waits on a run's form."""
+    for waiting in _on_form(store, flow_run_id):
+        settle(store, waiting.id, answer)
 
 
 def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None) -> ledger.Decision:
@@ -213,11 +276,11 @@ def catch_up(store: Ledger, workflow: str) -> None:
     """
     # Taken first: Prefect takes no answer after the timeout, so whatever was answered in time is collected.
     now = utcnow()
-    by_run = {a.flow_run_id: a.id for a in _waiting(store, workflow) if a.flow_run_id}
-    states = approval_runs.states(list(by_run))
-    _collect(store, by_run, states)
+    runs = {a.flow_run_id for a in _waiting(store, workflow) if a.flow_run_id}
+    states = approval_runs.states(sorted(runs))
+    _collect(store, states)
     _expire(store, workflow, now)
-    _forget_deleted_forms(store, by_run.keys() - states.keys())
+    _forget_deleted_forms(store, runs - states.keys())
     request(store, [a.id for a in _waiting(store, workflow)])
 
 
@@ -244,12 +307,15 @@ def _carried_by(store: Ledger, carrier: ledger.Action, others: Sequence[ledger.A
 
 
 def _bind(store: Ledger, action_id: int, flow_run_id: str) -> None:
-    """From now on this run's form is the one that counts."""
+    """From now on this run's form is the one that counts for the action; others of its old one go on waiting there."""
+    before = action_of(store, action_id).flow_run_id
     with store.write() as session:
         session.execute(sa.update(ledger.Action).where(ledger.Action.id == action_id).values(flow_run_id=flow_run_id))
+    if before and before != flow_run_id and (rest := _on_form(store, before)):
+        approval_runs.describe_anew(before, rest)
 
 
-def _collect(store: Ledger, by_run: Mapping[str, int], states: Mapping[str, str]) -> None:
+def _collect(store: Ledger, states: Mapping[str, str]) -> None:
     """Settle waiting actions that a person has answered but whose run never got to say so (its worker died).
 
     A person who cancels the run has taken the answer back, or given none: that is a rejection.
@@ -259,7 +325,7 @@ def _collect(store: Ledger, by_run: Mapping[str, int], states: Mapping[str, str]
             continue
         given = TAKEN_BACK if state in CANCELLED else approval_runs.answer_of(flow_run_id)
         if given is not None:
-            settle(store, by_run[flow_run_id], given)
+            settle_form(store, flow_run_id, given)
 
 
 def _forget_deleted_forms(store: Ledger, gone: Collection[str]) -> None:
@@ -276,7 +342,7 @@ def _expire(store: Ledger, workflow: str, now: datetime) -> None:
     late = [a for a in _waiting(store, workflow) if a.expires_at and a.expires_at <= now]
     for action in late:
         settle(store, action.id, approval_runs.answer_of(action.flow_run_id) if action.flow_run_id else None)
-    approval_runs.cancel([a.flow_run_id for a in late if a.flow_run_id], "Expired: nobody decided in time.")
+    approval_runs.cancel(sorted({a.flow_run_id for a in late if a.flow_run_id}), "Expired: nobody decided in time.")
 
 
 def _waiting(store: Ledger, workflow: str) -> list[ledger.Action]:
