@@ -20,6 +20,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ from blocks.mail import Email, parse
 from flows import lead_triage as flow_file
 from flows.lead_triage import CARD, lead_triage
 from sandbox.client import Sandbox
-from tasks import report
+from tasks import approval_runs, report
 from tasks.actions import Impact
 from tests.conftest import MAILBOX
 
@@ -237,6 +238,8 @@ def outcome(
     request.getfixturevalue(model)
     # Hundreds of e-mails at once are more than the card's own limit for a run; every other rule stays as it is.
     monkeypatch.setattr(flow_file, "CARD", CARD.model_copy(update={"usd_per_run": CARD.usd_per_month}))
+    # What a form would say is in the ledger: Prefect, which makes ten a second, is spared hundreds of them.
+    monkeypatch.setattr(approval_runs, "create", lambda forms: [uuid4() for _ in forms])
     mails = [
         channel(f"v{(number + way) % len(ATTACKS)}.n{number}.{way}@northwind.example", text)
         for number, text in enumerate(injections)
