@@ -3,13 +3,18 @@
 import functools
 import json
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from urllib.parse import quote
 
 from prefect.blocks.core import Block
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
+from blocks import anthropic_batches as batches
 from blocks import guard
+from blocks.anthropic_batches import BATCH_PRICE
 from blocks.models import Reply, Request
 from blocks.prices import Rates, Tokens, list_cost
 from blocks.shape import Id, Part, Shape
@@ -19,6 +24,7 @@ from prompts import Prompt
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIStatusError
     from anthropic.types import MessageParam, TextBlockParam
+    from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 # What the vendor adds to a prompt for an answer by schema, besides that schema.
 OVERHEAD_TOKENS = 1_000
@@ -157,7 +163,7 @@ class Claude(Block):
         try:
             self.get_client().models.list(limit=1)
         except AnthropicError as error:
-            self._raise("models.list", error)
+            raise self._told("models.list", error, self._failures()) from None
         return f"{self.model} at {self.address}"
 
     def input_limit(self) -> int:
@@ -187,45 +193,135 @@ class Claude(Block):
             VendorError: `unknown` when the reply was lost: it may be asked again, and may have been paid.
             SchemaDrift: the reply is not what it was; it has been paid for.
         """
+        self._priced.get(lambda: self._cost(Tokens(0, 0)))  # before the spend: a paid answer must not fail on this
+        params = self._params(request)
+        started = time.perf_counter()
+        # Raw: the SDK hands on whatever came with a 200, None for a field that was renamed, a page as text.
+        create = self.get_client().messages.with_raw_response.create
+        message, request_id = self._send("messages.create", lambda: create(**params), self._failures(), write=True)
+        return self._reply(message, time.perf_counter() - started, request_id)
+
+    @without_frames
+    def submit_batch(self, requests: Mapping[str, Request]) -> str:
+        """Hand in requests that are answered within a day, at `BATCH_PRICE` of their price; returns the batch's id.
+
+        Args:
+            requests: by custom id (1 to 64 letters, digits, - and _), which `batch_results` gives back.
+
+        Raises:
+            VendorError: permanent when a limit of the vendor's is passed, or the server has no batches; `unknown`
+                when the reply was lost: there may be a batch that is paid for.
+        """
+        self._priced.get(lambda: self._cost(Tokens(0, 0)))
+        failures = self._failures(batches.NOT_THERE)
+        batches.refuse_ids(failures, requests.keys())
+        entries: Any = [{"custom_id": key, "params": self._params(request)} for key, request in requests.items()]
+        batches.refuse_size(failures, entries)
+        create = self.get_client().messages.batches.with_raw_response.create
+        raw, _ = self._send(batches.CREATE, lambda: create(requests=entries), failures, write=True)
+        return batches.BATCH_SHAPE.read(raw, batches.CREATE, write=True).id
+
+    @without_frames
+    def batch_results(self, batch_id: str) -> dict[str, Reply | VendorError] | None:
+        """What became of each request of a batch, by custom id; None while it is being worked on.
+
+        To look is free, however often. Nobody says how long an answer took: `seconds` is 0.
+
+        Raises:
+            VendorError: the results could not be read now, or, permanent, the batch or its results are gone.
+            SchemaDrift: an answer is not what it was; it can be read again for 29 days.
+        """
+        failures = self._failures(batches.GONE)
+        retrieve = self.get_client().messages.batches.with_raw_response.retrieve
+        raw, _ = self._send(batches.RETRIEVE, lambda: retrieve(batch_id), failures)
+        batch = batches.BATCH_SHAPE.read(raw, batches.RETRIEVE)
+        if batch.processing_status != "ended":
+            return None
+        if batch.archived_at is not None:
+            reason = f"its results were kept for {batches.RESULTS_DAYS} days and are gone; submit it again"
+            raise failures.error(batches.RESULTS, reason, permanent=True)
+        return dict(batches.outcome(failures, line, self._in_batch) for line in self._lines(batch_id, failures))
+
+    @without_frames
+    def cancel_batch(self, batch_id: str) -> None:
+        """Have no more of a batch answered. What was is paid for; `batch_results` gives it, once the batch has ended.
+
+        Raises:
+            VendorError: permanent when the batch is gone, or has ended already.
+        """
+        cancel = self.get_client().messages.batches.with_raw_response.cancel
+        self._send(batches.CANCEL, lambda: cancel(batch_id), self._failures(batches.GONE), write=True)
+
+    def _params(self, request: Request) -> "MessageCreateParamsNonStreaming":
+        """What is asked, alone or in a batch."""
+        system, messages = _turns(request)
+        return {
+            "model": self.model,
+            "max_tokens": request.prompt.settings.max_tokens,
+            "system": [_system_block(system)],
+            "messages": messages,
+            "output_config": {"format": {"type": "json_schema", "schema": _schema(request.prompt.answer)}},
+        }
+
+    def _send(
+        self, operation: str, call: Callable[[], Any], failures: Failures, *, write: bool = False
+    ) -> tuple[object, str | None]:
+        """Send one request; returns the reply's JSON as it came, and the request's id."""
         from anthropic import AnthropicError
 
-        self._priced.get(lambda: self._cost(Tokens(0, 0)))  # before the spend: a paid answer must not fail on this
-        system, messages = _turns(request)
-        started = time.perf_counter()
-        with guard.request(self._failures().vendor):
+        with guard.request(failures.vendor):
             try:
-                # Raw: the SDK hands on whatever came with a 200, None for a field that was renamed, a page as text.
-                raw = self.get_client().messages.with_raw_response.create(
-                    model=self.model,
-                    max_tokens=request.prompt.settings.max_tokens,
-                    system=[_system_block(system)],
-                    messages=messages,
-                    output_config={"format": {"type": "json_schema", "schema": _schema(request.prompt.answer)}},
-                )
+                raw = call()
             except AnthropicError as error:
-                self._raise("messages.create", error)
-        seconds = time.perf_counter() - started
+                raise self._told(operation, error, failures, write=write) from None
         body = raw.http_response.content
         try:
-            message = json.loads(body)
+            return json.loads(body), raw.headers.get("request-id")
         except ValueError:
-            raise self._failures().unreadable("messages.create", body, write=True) from None
-        return self._reply(message, seconds, raw.headers.get("request-id"))
+            raise failures.unreadable(operation, body, write=write) from None
 
-    def _reply(self, raw: object, seconds: float, request_id: str | None) -> Reply:
-        operation = "messages.create"
-        message = MESSAGE_SHAPE.read(raw, operation, write=True)
+    def _lines(self, batch_id: str, failures: Failures) -> Iterator[bytes]:
+        """The results of a batch that has ended, a JSON text each, as they come: there may be 100,000."""
+        import httpx2
+        from anthropic import AnthropicError
+
+        # Not the SDK's `results`: that sends the key to whatever address the batch names, past a proxy of one's own.
+        path = f"/v1/messages/batches/{quote(batch_id, safe='')}/results"
+        client: Any = self.get_client()
+        with guard.request(failures.vendor):
+            try:
+                with closing(client.get(path, cast_to=httpx2.Response, stream=True)) as response:
+                    yield from batches.lines(response.iter_bytes())
+            except AnthropicError as error:
+                raise self._told(batches.RESULTS, error, failures) from None
+            except httpx2.HTTPError as error:
+                raise failures.lost(batches.RESULTS, error) from None
+
+    def _in_batch(self, message: object) -> Reply:
+        return self._reply(message, 0.0, None, operation=batches.RESULTS, share=BATCH_PRICE, write=False)
+
+    def _reply(
+        self,
+        raw: object,
+        seconds: float,
+        request_id: str | None,
+        *,
+        operation: str = "messages.create",
+        share: Decimal = Decimal(1),
+        write: bool = True,
+    ) -> Reply:
+        message = MESSAGE_SHAPE.read(raw, operation, write=write)
         tokens = _tokens(message.usage)
-        types = [CONTENT_SHAPE.read(part, operation, write=True).type for part in message.content]
+        types = [CONTENT_SHAPE.read(part, operation, write=write).type for part in message.content]
         said = [part for part, type in zip(message.content, types, strict=True) if type == "text"]
         return Reply(
-            text="".join(TEXT_SHAPE.read(part, operation, write=True).text for part in said),
+            text="".join(TEXT_SHAPE.read(part, operation, write=write).text for part in said),
             model=message.model,
             stop_reason=message.stop_reason or "unknown",
             input_tokens=tokens.input,
             output_tokens=tokens.output,
             seconds=seconds,
-            cost=self._cost(tokens),
+            cost=self._cost(tokens) * share,
             metadata={
                 "request_id": request_id,
                 "cache_read_tokens": tokens.cache_read,
@@ -247,25 +343,28 @@ class Claude(Block):
                 permanent=True,
             ) from None
 
-    def _raise(self, operation: str, error: Exception) -> NoReturn:
-        """Tell an SDK's error as a `VendorError`."""
+    def _told(self, operation: str, error: Exception, failures: Failures, *, write: bool = False) -> VendorError:
+        """An SDK's error as a `VendorError`."""
         from anthropic import APIConnectionError, APIStatusError
 
         if isinstance(error, APIStatusError):
-            raise self._refused(operation, error) from None
+            return self._refused(operation, error, failures)
         if isinstance(error, APIConnectionError):
-            raise self._failures().lost(operation, _cause(error), write=True) from None
-        raise self._failures().error(operation, f"{type(error).__name__}: {error}", permanent=True) from None
+            return failures.lost(operation, _cause(error), write=write)
+        return failures.error(operation, f"{type(error).__name__}: {error}", permanent=True)
 
-    def _refused(self, operation: str, error: "APIStatusError") -> VendorError:
+    def _refused(self, operation: str, error: "APIStatusError", failures: Failures) -> VendorError:
         status = error.status_code
         if error.error_code == "enforced_spend_limit_reached":
             # Sent as a 429, but no waiting helps: it is the account's own limit, so it is told as what it is.
             status = 402
-        return self._failures().refused(operation, status, error.response.content, error.response.headers)
+        # A question that ends in a 5xx is not paid for; a batch that a gateway gave up on may well be there.
+        write = operation == batches.CREATE
+        return failures.refused(operation, status, error.response.content, error.response.headers, write=write)
 
-    def _failures(self) -> Failures:
-        return Failures("claude", (self.api_key,), WAYS_OUT)
+    def _failures(self, ways_out: Mapping[int, str] | None = None) -> Failures:
+        """Words this block's failures; `ways_out` are those of one operation, over the common ones."""
+        return Failures("claude", (self.api_key,), {**WAYS_OUT, **(ways_out or {})})
 
     def _build_client(self) -> "Anthropic":
         from anthropic import Anthropic, DefaultHttpxClient

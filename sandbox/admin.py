@@ -137,6 +137,13 @@ def routes(world: World) -> Iterator[Route]:
         world.model.script.clear()
         return Response(status_code=204)
 
+    async def set_batches(request: Request) -> Response:
+        wanted = await request.json()
+        if wanted.get("archive"):
+            world.batches.archive()
+        world.batches.polls, world.batches.expire = wanted["polls"], tuple(wanted["expire"])
+        return Response(status_code=204)
+
     async def list_requests(request: Request) -> Response:
         vendor = request.query_params.get("vendor")
         return json_reply({"requests": [each for each in world.requests if vendor in (None, each["vendor"])]})
@@ -160,6 +167,7 @@ def routes(world: World) -> Iterator[Route]:
     yield Route("/faults", remove_faults, methods=["DELETE"])
     yield Route("/script", add_script, methods=["POST"])
     yield Route("/script", remove_script, methods=["DELETE"])
+    yield Route("/batches", set_batches, methods=["POST"])
     yield Route("/requests", list_requests)
     yield Route("/reset", reset, methods=["POST"])
     yield Route("/google/expire-tokens", expire_tokens, methods=["POST"])

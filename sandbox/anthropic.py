@@ -261,29 +261,36 @@ def tokens(*parts: Any) -> int:
 
 def create_message(world: World, ask: Ask) -> Answer:
     """POST /v1/messages."""
-    validate(ask.body)
+    reply = taken(world, ask.body)
+    if reply.fault in ("reset", "reply_lost"):
+        raise Dropped(hard=reply.fault == "reset")
+    if reply.fault == "bad_gateway":
+        return Response("<html><h1>502 Bad Gateway</h1></html>", 502, media_type="text/html")
+    return with_headers(spoken(ask.body, reply, ask.fault.kind if ask.fault else None))
+
+
+def answered(world: World, body: Json, fault: str | None) -> Json:
+    """Return the model's message where there is no connection that could break: in a batch."""
+    return spoken(body, taken(world, body), fault)
+
+
+def taken(world: World, body: Json) -> Reply:
+    """Take note of a call that is in order, and return the scripted answer, or an empty one."""
+    validate(body)
     world.model.made += 1
-    world.model.calls.append({"at": time.time(), "body": ask.body})
-    reply = world.model.scripted(ask.body) or Reply(times=0)
+    world.model.calls.append({"at": time.time(), "body": body})
+    return world.model.scripted(body) or Reply(times=0)
+
+
+def spoken(body: Json, reply: Reply, fault: str | None) -> Json:
+    """Return the model's message, or refuse as the script says."""
+    if reply.fault in ("prose", "truncated_json", "refusal"):
+        return answer(body, reply, reply.fault)
     if reply.fault:
-        return misbehave(reply, ask)
+        raise faulty(reply.fault, reply.retry_after)
     if reply.status is not None:
         raise error(reply.status, reply.message, reply.retry_after)
-    kind = ask.fault.kind if ask.fault else None
-    return with_headers(answer(ask.body, reply, kind))
-
-
-def misbehave(reply: Reply, ask: Ask) -> Answer:
-    """Do what a scripted fault says."""
-    match reply.fault:
-        case "reset" | "reply_lost":
-            raise Dropped(hard=reply.fault == "reset")
-        case "bad_gateway":
-            return Response("<html><h1>502 Bad Gateway</h1></html>", 502, media_type="text/html")
-        case "prose" | "truncated_json" | "refusal":
-            return with_headers(answer(ask.body, reply, reply.fault))
-        case _:
-            raise faulty(reply.fault or "", reply.retry_after)
+    return answer(body, reply, fault)
 
 
 def answer(body: Json, reply: Reply, fault: str | None) -> Json:
@@ -407,7 +414,10 @@ def model_view(name: str) -> Json:
 
 # Routes
 
-ROUTES: tuple[tuple[str, str, Callable[[World, Ask], Answer]], ...] = (
+Table = tuple[tuple[str, str, "Callable[[World, Ask], Answer]"], ...]
+"""Method, path and handler of each operation."""
+
+ROUTES: Table = (
     ("POST", "/v1/messages", create_message),
     ("POST", "/v1/messages/count_tokens", count_tokens),
     ("GET", "/v1/models", list_models),
@@ -415,8 +425,8 @@ ROUTES: tuple[tuple[str, str, Callable[[World, Ask], Answer]], ...] = (
 )
 
 
-def routes(world: World) -> Iterator[Route]:
-    """Yield Anthropic's routes, relative to `/anthropic`."""
+def routes(world: World, table: Table = ROUTES) -> Iterator[Route]:
+    """Yield Anthropic's routes of a table, relative to `/anthropic`."""
 
     def check(request: Request) -> None:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -434,5 +444,5 @@ def routes(world: World) -> Iterator[Route]:
     def in_world(handler: Callable[[World, Ask], Answer]) -> Callable[[Ask], Answer]:
         return lambda ask: handler(world, ask)
 
-    for method, path, handler in ROUTES:
+    for method, path, handler in table:
         yield Route(path, endpoint(in_world(handler), check, bad_json), methods=[method])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -189,6 +189,16 @@ class Sandbox:
     def clear_script(self) -> None:
         """Forget the answers not yet given."""
         self._ask("DELETE", "/script")
+
+    def batches(self, *, polls: int = 0, expire: Sequence[str] = (), archive: bool = False) -> None:
+        """Say how the next batches of the model go.
+
+        Args:
+            polls: how often each may be looked at before it has ended.
+            expire: the custom ids of the requests that are never answered.
+            archive: let the results of the batches that have ended be gone, as after 29 days.
+        """
+        self._ask("POST", "/batches", json={"polls": polls, "expire": list(expire), "archive": archive})
 
     def expire_google_tokens(self) -> None:
         """End every Google access token; the refresh token goes on working."""

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 
-from sandbox import admin, anthropic, gmail, hubspot, page, slack
+from sandbox import admin, anthropic, batches, gmail, hubspot, page, slack
 from sandbox.drop import DroppableProtocol
 from sandbox.middleware import FaultLine, Recorder
 from sandbox.seed import Company
@@ -32,7 +32,7 @@ def create_app(company: Company | None = None) -> FastAPI:
     app = FastAPI(title="Sandbox", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.world = world
     app.router.routes += [
-        Mount("/anthropic", routes=list(anthropic.routes(world))),
+        Mount("/anthropic", routes=[*anthropic.routes(world), *anthropic.routes(world, batches.ROUTES)]),
         Mount("/google", routes=list(gmail.routes(world, world.tokens))),
         Mount("/hubspot", routes=list(hubspot.routes(world))),
         Mount("/slack", routes=list(slack.routes(world))),

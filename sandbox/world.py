@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox import mime
 from sandbox.anthropic import Model
+from sandbox.batches import Batches
 from sandbox.crm import Crm, Thing
 from sandbox.crm_schema import MODIFIED, UNIQUE, Property
 from sandbox.faults import FaultBook
@@ -36,6 +37,7 @@ class World:
         self.crm = Crm()
         self.slack = Workspace(company.slack_channels)
         self.model = Model()
+        self.batches = Batches()
         self.faults = FaultBook()
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
         fill_mailbox(self.mail, company)

@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 import blocks.anthropic
+import blocks.anthropic_batches
 import blocks.gmail
 import blocks.hubspot
 import blocks.slack
@@ -61,6 +62,18 @@ class Company:
         self.hubspot.create_task(self.contact, "Call", "Soon", NOON)
         self.slack.post("Hello", key="a1")
 
+    def batch(self) -> str:
+        """A batch with an answer and an error."""
+        self.sandbox.script({"when": "bad", "status": 400})
+        return self.claude.submit_batch({"a": QUESTION, "b": Request(PROMPT, {"text": "bad"})})
+
+    def old_batch(self) -> str:
+        """A batch whose results are gone, which is the only one with every field."""
+        batch = self.batch()
+        self.claude.batch_results(batch)
+        self.sandbox.batches(archive=True)
+        return batch
+
     def answer(self, key: str) -> bytes:
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = "hello@company.example", ANN, "Re: Prices"
@@ -71,7 +84,8 @@ class Company:
 
     def read(self, shape: str) -> object:
         """Make the call whose reply has this shape."""
-        gmail, hubspot, slack, thread = self.gmail, self.hubspot, self.slack, self.mail.thread_id
+        gmail, hubspot, slack, claude = self.gmail, self.hubspot, self.slack, self.claude
+        thread = self.mail.thread_id
         calls: dict[str, Callable[[], object]] = {
             "gmail.MESSAGE_SHAPE": lambda: gmail.get_raw(self.mail.id),
             "gmail.LABELS_SHAPE": lambda: gmail.labels_of(self.mail.id),
@@ -83,6 +97,7 @@ class Company:
             "gmail.DRAFTS_SHAPE": lambda: gmail.drafts_in_thread(thread),
             "gmail.SENT_SHAPE": lambda: gmail.send_draft(self.draft),
             "gmail.THREAD_SHAPE": lambda: gmail.sent_with_header(thread, "X-Action", "s"),
+            "gmail.CONVERSATION_SHAPE": lambda: gmail.messages_of(thread, ["From"]),
             "gmail.LABEL_SHAPE": lambda: gmail.ensure_label("Signoff/New"),
             "gmail.LABEL_LIST_SHAPE": lambda: gmail.ensure_label("Signoff/New"),
             "hubspot.CONTACTS_SHAPE": lambda: hubspot.contacts_by_email([ANN], ["firstname"]),
@@ -96,13 +111,20 @@ class Company:
             "hubspot.contact read": lambda: hubspot.contacts_by_email([ANN], ["firstname", "company"]),
             "hubspot.note read": lambda: hubspot.notes_of(self.contact),
             "hubspot.task read": lambda: hubspot.tasks_of(self.contact),
+            "hubspot.note made": lambda: hubspot.made_on(self.contact, "note"),
+            "hubspot.task made": lambda: hubspot.made_on(self.contact, "task"),
             "slack.REPLY_SHAPE": lambda: slack.post("x", key="x"),
             "slack.POSTED_SHAPE": lambda: slack.post("x", key="x"),
             "slack.POSTS_SHAPE": lambda: slack.find("a1"),
             "slack.CHANNELS_SHAPE": lambda: slack.model_copy(update={"channel": "approvals"})._look_up_channel(),
-            "anthropic.MESSAGE_SHAPE": lambda: self.claude.ask(QUESTION),
-            "anthropic.CONTENT_SHAPE": lambda: self.claude.ask(QUESTION),
-            "anthropic.TEXT_SHAPE": lambda: self.claude.ask(QUESTION),
+            "anthropic.MESSAGE_SHAPE": lambda: claude.ask(QUESTION),
+            "anthropic.CONTENT_SHAPE": lambda: claude.ask(QUESTION),
+            "anthropic.TEXT_SHAPE": lambda: claude.ask(QUESTION),
+            "anthropic_batches.BATCH_SHAPE": lambda: claude.batch_results(self.old_batch()),
+            "anthropic_batches.LINE_SHAPE": lambda: claude.batch_results(self.batch()),
+            "anthropic_batches.RESULT_SHAPE": lambda: claude.batch_results(self.batch()),
+            "anthropic_batches.SUCCEEDED_SHAPE": lambda: claude.batch_results(self.batch()),
+            "anthropic_batches.FAILED_SHAPE": lambda: claude.batch_results(self.batch()),
         }
         return calls[shape]()
 
@@ -110,7 +132,7 @@ class Company:
 def shapes() -> dict[str, Shape[Any]]:
     """Every shape that a block reads, by the name under which `Company.read` makes the call."""
     found: dict[str, Shape[Any]] = {}
-    modules: list[ModuleType] = [blocks.gmail, blocks.hubspot, blocks.slack, blocks.anthropic]
+    modules: list[ModuleType] = [blocks.gmail, blocks.hubspot, blocks.slack, blocks.anthropic, blocks.anthropic_batches]
     for module in modules:
         short = module.__name__.removeprefix("blocks.")
         for name, value in vars(module).items():
@@ -124,6 +146,8 @@ def shapes() -> dict[str, Shape[Any]]:
         ),
         "hubspot.note read": blocks.hubspot._with_properties("note", ("hs_note_body",)),
         "hubspot.task read": blocks.hubspot._with_properties("task", ("hs_task_body", "hs_task_subject")),
+        "hubspot.note made": blocks.hubspot._with_properties("note", ("hs_createdate", "hs_note_body")),
+        "hubspot.task made": blocks.hubspot._with_properties("task", ("hs_createdate", "hs_task_body")),
     }
 
 
