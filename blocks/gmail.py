@@ -8,7 +8,7 @@ lost could not be found again. Sending is two phases, each of which leaves somet
 import base64
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -159,6 +159,18 @@ class _Thread(CamelPart):
     messages: list[_WithHeaders]
 
 
+class _InThread(_WithHeaders):
+    known = _WithHeaders.known - {"internalDate"}
+
+    internal_date: Millis
+
+
+class _Conversation(CamelPart):
+    known = _Thread.known
+
+    messages: list[_InThread]
+
+
 class _Label(CamelPart):
     known = frozenset({"type", "messageListVisibility", "labelListVisibility", "color"})
 
@@ -187,6 +199,7 @@ DRAFT_HEADERS_SHAPE = _shape("draft", _DraftWithHeaders)
 DRAFTS_SHAPE = _shape("draft-list", _DraftList)
 SENT_SHAPE = _shape("sent-message", _Named)
 THREAD_SHAPE = _shape("thread", _Thread)
+CONVERSATION_SHAPE = _shape("thread", _Conversation)
 LABEL_SHAPE = _shape("label", _Label)
 LABEL_LIST_SHAPE = _shape("label-list", _LabelList)
 
@@ -215,6 +228,16 @@ class RawMessage:
     label_ids: frozenset[str]
     received_at: datetime  # UTC, when Gmail accepted it
     raw: bytes  # RFC 5322
+
+
+@dataclass(frozen=True)
+class InThread:
+    """A message of a thread, without its text."""
+
+    id: str
+    label_ids: frozenset[str]
+    received_at: datetime  # UTC, when Gmail accepted it
+    headers: Mapping[str, str]  # those that were asked for; lower-cased names
 
 
 @dataclass(frozen=True)
@@ -487,6 +510,25 @@ class Gmail(Block):
         request = self._api().messages.get(userId="me", id=message_id, format="minimal")
         return frozenset(self._read(LABELS_SHAPE, request, gone=MessageGone).label_ids or ())
 
+    def messages_of(self, thread_id: str, headers: Sequence[str]) -> list[InThread]:
+        """The messages of a thread with these headers, oldest first: drafts, sent ones and those in the trash, too.
+
+        Raises:
+            MessageGone: there is no such thread (any more).
+        """
+        threads = self._api().threads
+        request = threads.get(userId="me", id=thread_id, format="metadata", metadataHeaders=list(headers))
+        messages = self._read(CONVERSATION_SHAPE, request, gone=MessageGone).messages
+        return [
+            InThread(m.id, frozenset(m.label_ids or ()), m.internal_date, _headers(m))
+            for m in sorted(messages, key=lambda m: m.internal_date)
+        ]
+
+    def label_names(self) -> dict[str, str]:
+        """The name of every label of the mailbox, by id."""
+        labels = self._read(LABEL_LIST_SHAPE, self._api().labels.list(userId="me")).labels
+        return {label.id: label.name for label in labels}
+
     def _api(self) -> Apis:
         return self._apis.get(self._build_apis)
 
@@ -497,8 +539,7 @@ class Gmail(Block):
         return message.id in self.list_message_ids(f"in:inbox after:{after} before:{int(before.timestamp())}")
 
     def _label_id(self, name: str) -> str | None:
-        labels = self._read(LABEL_LIST_SHAPE, self._api().labels.list(userId="me")).labels
-        return next((label.id for label in labels if label.name.lower() == name.lower()), None)
+        return next((id for id, known in self.label_names().items() if known.lower() == name.lower()), None)
 
     def _read(self, shape: Shape[P], request: Any, *, gone: type[VendorError] | None = None, write: bool = False) -> P:
         """Send a request of Google's client and check its reply; a 404 is raised as `gone`."""

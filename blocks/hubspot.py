@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NotRequired, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NotRequired, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
@@ -138,6 +138,14 @@ class Task(NamedTuple):
     id: str
     body: str
     subject: str
+
+
+class Made(NamedTuple):
+    """A note or a task, and when it was made (UTC); where it stands on the timeline is another date."""
+
+    id: str
+    at: datetime
+    body: str
 
 
 class Pool(urllib3.PoolManager):
@@ -342,6 +350,18 @@ class HubSpot(Block):
         read = self._read_by_id("task", self._api().task_batch, ids, ("hs_task_body", "hs_task_subject"))
         return [
             Task(id, properties["hs_task_body"] or "", properties["hs_task_subject"] or "") for id, properties in read
+        ]
+
+    @without_frames
+    def made_on(self, contact_id: str, what: Literal["note", "task"]) -> list[Made]:
+        """The notes, or the tasks, on a contact, with the moment at which each was made."""
+        apis = {"note": self._api().note_batch, "task": self._api().task_batch}
+        ids = self._associated(contact_id, f"{what}s")
+        read = self._read_by_id(what, apis[what], ids, ("hs_createdate", f"hs_{what}_body"))
+        return [
+            Made(id, datetime.fromisoformat(found["hs_createdate"]), found[f"hs_{what}_body"] or "")
+            for id, found in read
+            if found["hs_createdate"]
         ]
 
     def _create(self, what: str, api: Any, contact_id: str, type_id: int, properties: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=15)]
 AllowedEntry = Annotated[str, AfterValidator(allowed_entry)]
 Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+SlackChannel = Annotated[str, StringConstraints(pattern=r"^slack/[a-z0-9-]+$")]
 
 
 class CardError(Exception):
@@ -152,7 +153,7 @@ class Card(_Part):
     """The most that the workflow may do. A Prefect Variable can lower it, nothing can raise it."""
     thresholds: Thresholds
     evidence: Evidence = Evidence()
-    shadow_report: Credential | None = None
+    shadow_report: SlackChannel | None = None
     """The Slack block, such as slack/team, that is told what a run in shadow would have done."""
     allowed: tuple[AllowedEntry, ...] = ()
     """Domains, e-mail addresses and telephone numbers of the company's own, which any text may hold. Whatever

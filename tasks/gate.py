@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from blocks import ledger
 from blocks.ledger import Record, utcnow
-from tasks import actions, approvals, output, records
+from tasks import actions, approvals, output, records, shadow_report
 from tasks.actions import BY_CARD, Action, Impact
 from tasks.card import Card, Stage
 from tasks.plain import plain, quoted
@@ -66,6 +66,7 @@ def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> Non
         session.add_all(_passed_by_the_card(row, run.card) for row in new if row.state == "pending")
         records.move(session, (change for change in changes if change["id"] in mine))
     _note_held_back(run, new)
+    shadow_report.tell(run, ids)
     approvals.request(run.ledger, _waiting_without_run(run))
 
 

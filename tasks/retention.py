@@ -20,9 +20,20 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 import prompts
-from blocks.ledger import Action, Decision, Ledger, ModelCall, Receipt, Record, history, utcnow
+from blocks.ledger import (
+    Action,
+    Decision,
+    Ledger,
+    Mirror,
+    ModelCall,
+    Observation,
+    Receipt,
+    Record,
+    history,
+    utcnow,
+)
 from blocks.ledger.tables import Base
-from tasks import records
+from tasks import records, shadow_report
 from tasks.actions import KINDS
 
 SETTING = "SIGNOFF_RETENTION_DAYS"
@@ -220,11 +231,16 @@ def _closed(session: Session, ids: Sequence[int]) -> Sequence[Record]:
 
 
 def _unsettled(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[int, str, str]]]:
-    """The number, kind and state of each of these records' actions that is not settled, by record."""
-    query = sa.select(Action.record_id, Action.id, Action.kind, Action.state)
+    """The number, kind and state of each action that is not settled and holds something of these records, by record."""
+    query = sa.select(Action.record_id, Action.id, Action.kind, Action.state).where(Action.state.not_in(SETTLED))
     found: dict[int, list[tuple[int, str, str]]] = {}
-    for record_id, *action in session.execute(query.where(Action.record_id.in_(ids), Action.state.not_in(SETTLED))):
+    for record_id, *action in session.execute(query.where(Action.record_id.in_(ids))):
         found.setdefault(record_id, []).append((action[0], action[1], action[2]))
+    # A report that is still to be posted would fail, if what it says were taken out of it.
+    reports = shadow_report.about(session, ids)
+    for _, *action in session.execute(query.where(Action.id.in_(reports))):
+        for record_id in reports[action[0]]:
+            found.setdefault(record_id, []).append((action[0], action[1], action[2]))
     return found
 
 
@@ -249,21 +265,29 @@ def _cuts(session: Session, closed: Sequence[Record]) -> Iterable[tuple[Base, di
     """Every row that hangs on these records, and what is to stand in it afterwards."""
     ids = [record.id for record in closed]
     calls = _whole(session, ModelCall, ModelCall.record_id.in_(ids))
-    actions = _whole(session, Action, Action.record_id.in_(ids))
-    theirs = sa.select(Action.id).where(Action.record_id.in_(ids))
     prompt_of = {call.record_id: call.prompt for call in calls}
+    mirrors = _whole(session, Mirror, Mirror.record_id.in_(ids))
+    reports = shadow_report.about(session, ids)
+    theirs = sa.select(Action.id).where(sa.or_(Action.record_id.in_(ids), Action.id.in_(reports)))
     return chain(
         ((record, _record_cut(record, prompt_of.get(record.id))) for record in closed),
         ((call, {"reply": ""}) for call in calls),
+        ((mirror, _mirror_cut(mirror, prompt_of.get(mirror.record_id))) for mirror in mirrors),
+        _cuts_of_actions(session, theirs),
+    )
+
+
+def _cuts_of_actions(session: Session, ids: sa.Select[tuple[int]]) -> Iterable[tuple[Base, dict[str, Any]]]:
+    """The same for actions, and what hangs on them."""
+    actions = _whole(session, Action, Action.id.in_(ids))
+    decisions = _whole(session, Decision, Decision.action_id.in_(ids))
+    receipts = _whole(session, Receipt, Receipt.action_id.in_(ids))
+    observations = _whole(session, Observation, Observation.action_id.in_(ids))
+    return chain(
         ((action, _action_cut(action)) for action in actions),
-        (
-            (decision, {"payload": _ids_of(decision.payload), "comment": ""})
-            for decision in _whole(session, Decision, Decision.action_id.in_(theirs))
-        ),
-        (
-            (receipt, {"detail": _ids_of(receipt.detail)})
-            for receipt in _whole(session, Receipt, Receipt.action_id.in_(theirs))
-        ),
+        ((decision, {"payload": _ids_of(decision.payload), "comment": ""}) for decision in decisions),
+        ((receipt, {"detail": _ids_of(receipt.detail)}) for receipt in receipts),
+        ((seen, {"found": _figures_of(seen.found)}) for seen in observations),
     )
 
 
@@ -286,6 +310,17 @@ def _action_cut(action: Action) -> dict[str, Any]:
     noun = KINDS[action.kind].noun if action.kind in KINDS else action.kind
     payload = _ids_of(action.payload)
     return {"title": f"{noun} (redacted)", "payload": payload, "explanation": "", "progress": None, "reason": None}
+
+
+def _mirror_cut(mirror: Mirror, prompt: str | None) -> dict[str, Any]:
+    """How long it took, who did it and whether it failed stay: the baseline is made of these."""
+    return {"answer": _labels(mirror.answer, _choices(prompt)), "steps": [], "comment": ""}
+
+
+def _figures_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what was seen at the vendor: ids and figures."""
+    figures = {name: value for name, value in found.items() if isinstance(value, float | int)}
+    return _ids_of(found) | figures
 
 
 def _ids_of(payload: Mapping[str, Any]) -> dict[str, Any]:

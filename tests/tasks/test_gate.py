@@ -106,8 +106,8 @@ def test_in_shadow_everything_is_recorded_and_nothing_done(
     triaged: Callable[..., dict[str, Any]],
 ) -> None:
     number = add_record("validated", triaged())
-    check(number, stage=Stage.SHADOW)
-    with begin(stage=Stage.SHADOW) as run:
+    check(number, stage=Stage.SHADOW, shadow_report=None)
+    with begin(stage=Stage.SHADOW, shadow_report=None) as run:
         act.resume(run)
         act.perform(run, [number])
     wanted = [action.kind for action in decide(_record(ledger, number))]

@@ -14,11 +14,23 @@ import pytest
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from blocks.ledger import Action, Decision, History, Ledger, ModelCall, Receipt, Record, history, utcnow
+from blocks.ledger import (
+    Action,
+    Decision,
+    History,
+    Ledger,
+    Mirror,
+    ModelCall,
+    Observation,
+    Receipt,
+    Record,
+    history,
+    utcnow,
+)
 from blocks.mail import Email
 from tasks import audit, quarantine, records, report, retention
 from tasks.retention import Left, RetentionError
-from tests.work import ANN, SECRET, Work, add_work, rows, tamper
+from tests.work import ANN, SECRET, TEXT, Work, add_work, rows, tamper
 
 MakeEmail = Callable[..., Email]
 TABLES = ("records", "model_calls", "actions", "decisions", "receipts")
@@ -119,6 +131,58 @@ class TestWhatGoesAndWhatStays:
             session.add(plain)
         retention.redact(ledger, [work.record], by="Mara")
         assert one(ledger, Receipt, plain.id).redacted_at is None
+
+
+@pytest.mark.both_databases
+class TestWhatPeopleDid:
+    """Rows that only some records have: what was seen in shadow, and what somebody did by hand."""
+
+    def test_what_was_seen_goes_but_for_its_figures(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret, action_state="shadow")
+        found = {"what": f"somebody replied: {SECRET}", "similar": 0.75, "message_id": "sent1", "to": ANN}
+        with ledger.write() as session:
+            session.add(Observation(id=1, action_id=work.action, agreed=True, found=found))
+        done = retention.redact(ledger, [work.record], by="Mara")
+        seen = one(ledger, Observation, 1)
+        assert (seen.agreed, seen.found) == (True, {"message_id": "sent1", "similar": 0.75})
+        assert seen.redacted_at is not None
+        assert done.rows == 6
+
+    def test_what_was_done_by_hand_goes_but_for_the_time_it_took(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        answer = {"intent": "support", "confidence": 1.0, "summary": SECRET, "reply": f"Dear {ANN}"}
+        fields: dict[str, Any] = {"workflow": "lead-triage", "record_id": work.record, "person": "Mara"}
+        with ledger.write() as session:
+            session.add(
+                Mirror(id=1, **fields, seconds=93.5, answer=answer, steps=[f"called {ANN}"], failed=True, comment=TEXT)
+            )
+        retention.redact(ledger, [work.record], by="Mara")
+        mirror = one(ledger, Mirror, 1)
+        assert (mirror.person, mirror.seconds, mirror.failed) == ("Mara", 93.5, True)
+        assert (mirror.answer, mirror.steps, mirror.comment) == ({"intent": "support", "confidence": 1.0}, [], "")
+        assert mirror.redacted_at is not None
+
+    def test_the_history_tells_of_both_and_nothing_is_left(self, ledger: Ledger, secret: Email) -> None:
+        work, other = add_work(ledger, secret), add_work(ledger, secret)
+        with ledger.write() as session:
+            for number, action, record in ((1, work.action, work.record), (2, other.action, other.record)):
+                session.add(Observation(id=number, action_id=action, agreed=None, found={"what": TEXT}))
+                session.add(
+                    Mirror(
+                        id=number, workflow="lead-triage", record_id=record, person="Mara", seconds=1.0,
+                        answer={"summary": TEXT}, steps=[TEXT], failed=False, comment=TEXT,
+                    )
+                )  # fmt: skip
+        retention.redact(ledger, [work.record], by="Mara")
+        with ledger.read() as session:
+            redacted = sa.select(History.subject, History.detail).where(History.event == history.REDACTED)
+            told = {subject: detail["fields"] for subject, detail in session.execute(redacted)}
+        assert (told["observations/1"], told["mirrors/1"]) == (1, 3)
+        assert not told.keys() & {"observations/2", "mirrors/2"}
+        left = json.dumps([rows(ledger, "observations")[0], rows(ledger, "mirrors")[0]], default=str)
+        assert SECRET not in left
+        assert SECRET in one(ledger, Mirror, 2).comment
+        assert audit.verify(ledger).findings == ()
 
 
 def test_sqlite_keeps_nothing_in_its_file(ledger: Ledger, secret: Email) -> None:
