@@ -46,6 +46,8 @@ layers: install ## do imports point one way?
 
 bench: install ## how fast, next to the bare SDK
 	@$(BIN)/python -m benchmarks.triage
+	@$(BIN)/python -m benchmarks.evaluate
+	@$(BIN)/python -m benchmarks.embedded
 
 chaos: install ## every fault, at every destination, with a kill -9 at every moment (10 minutes)
 	@$(BIN)/python -m tests.chaos

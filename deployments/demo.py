@@ -51,8 +51,10 @@ class _Demo:
         """The whole of it."""
         with self.views.console.status("Starting ...") as status:
             self._start(status)
+            self._evaluate(status)
             self._triage(status)
         self._print_table()
+        self._say_why_it_waits()
         if stay:
             self._stay()
         else:
@@ -72,6 +74,15 @@ class _Demo:
         self.stack.deploy()
         connect(self.sandbox_url, load().mailbox)
         self.stack.start_worker()
+
+    def _evaluate(self, status: Status) -> None:
+        """As the deployment evaluate-prompts does every night: here while the worker starts."""
+        from deployments.cards import cards
+        from tasks.evaluation_task import measured
+
+        self._step(status, "Trying the prompt on its held-out cases: signoff eval lead_triage")
+        for card in cards():
+            measured(self.ledger, card)
 
     def _triage(self, status: Status) -> None:
         from prefect.client.orchestration import get_client
@@ -115,6 +126,20 @@ class _Demo:
         self.views.console.print(self.views.records_table(rows))
         self.views.summary(rows)
         self._say(f"\nThe table was there {time.monotonic() - self.began:.0f} s after the start.")
+
+    def _say_why_it_waits(self) -> None:
+        import prompts
+        from blocks.models import version_of
+        from deployments.approve import waiting
+        from deployments.cards import cards
+        from tasks import evidence
+        from tasks.run import model_of
+
+        self._say(f"What waits is on {len(self.views.forms(waiting(self.ledger)))} forms.")
+        for card in cards():
+            found = evidence.assess(self.ledger, card, version_of(prompts.load(card.prompt), model_of(card)))
+            if found.missing:
+                self._say(f"{card.workflow} runs {found.stage}, a person decides everything: {found.why}.")
 
     def _stay(self) -> None:
         from deployments.approve import ui_url, waiting

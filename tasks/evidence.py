@@ -20,7 +20,7 @@ from blocks.ledger import Action, Decision, Evaluation, Ledger, Observation, Rec
 from tasks import alerts, records
 from tasks.actions import BY_CARD
 from tasks.card import Card, Evidence, Stage
-from tasks.scoring import FieldScore, Scores
+from tasks.scoring import FieldScore, Scores, percent
 
 HELD_OUT = "held_out"
 """The source of the evaluations that count: the prompt folder's own held-out cases."""
@@ -155,7 +155,7 @@ def _held_out(scores: Scores | None, rule: Evidence) -> list[Line]:
     return [
         Line(
             f"held-out cases right in {score.field}",
-            f"{_percent(score.right, score.of)} of {score.of} ({score.low:.0%} to {score.high:.0%})",
+            f"{percent(score.right, score.of)} of {score.of} ({score.low:.0%} to {score.high:.0%})",
             needs,
             met=score.of >= rule.cases and score.right >= rule.accuracy * score.of,
         )
@@ -169,11 +169,6 @@ def _share(count: int, of: int, most: float, sample: int) -> tuple[str, str, boo
 
 def _allowed(share: float, sample: int) -> int:
     return int(share * sample)
-
-
-def _percent(right: int, of: int) -> str:
-    # Cut, not rounded: 89.97 % must not be shown as the 90 % that it misses.
-    return f"{int(1000 * right / of) / 10:g} %"
 
 
 def _judge(figures: Figures, lines: tuple[Line, ...], rule: Evidence, now: Stage) -> tuple[Stage, str]:

@@ -36,9 +36,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             connect(url, load().mailbox)
         with Sandbox(url) as sandbox:
             made = Machine(stack, sandbox)
-            triage = made.ask("GET", "/deployments/name/lead-triage/lead-triage")
-            for schedule in triage["schedules"]:
-                made.ask("PATCH", f"/deployments/{triage['id']}/schedules/{schedule['id']}", active=False)
+            for deployment in made.ask("POST", "/deployments/filter"):
+                for schedule in deployment["schedules"]:
+                    made.ask("PATCH", f"/deployments/{deployment['id']}/schedules/{schedule['id']}", active=False)
             stack.start_worker()
             yield made
             made.api.close()

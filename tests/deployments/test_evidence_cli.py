@@ -78,7 +78,7 @@ class TestEvidence:
         evaluated(ledger, version, 80)
         decided(ledger, answered(ledger, version, 47))
         said = signoff("evidence", "lead-triage")
-        assert "80 % of 100 (50% to 100%), needs 90% of at least 20" in said.out
+        assert "80% of 100 (50% to 100%), needs 90% of at least 20" in said.out
         assert "of them, decided on by a person: 47, needs 50" in said.out
         table = said.out[: said.out.index("Missing")].splitlines()[3:]
         assert max(map(len, table)) <= 80

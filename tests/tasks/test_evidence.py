@@ -59,7 +59,7 @@ def test_the_held_out_cases_have_to_be_right_and_enough(ledger: Ledger, right: i
 
 def test_a_share_is_never_shown_as_the_bar_that_it_misses(ledger: Ledger) -> None:
     evaluated(ledger, V, 8999, 10000)
-    assert "in intent: 89.9 % of 10000" in why(ledger)
+    assert "in intent: 89.9% of 10000" in why(ledger)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Try every prompt that is in use on its held-out cases, so that a change for the worse is noticed within a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from prefect import flow
+
+from blocks.ledger import Ledger
+from tasks.card import Card
+from tasks.evaluation_task import evaluate_card
+
+
+class NotEvaluated(Exception):
+    """Some prompts could not be evaluated; the message names each, with the reason."""
+
+
+@flow(name="evaluate-prompts")
+def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
+    """Evaluate the prompt of every card, or only the one named, each within its card's dollars; returns the verdicts.
+
+    A prompt that misses its card's bar opens an alert. Answers that are known already cost nothing again, so that a day
+    without a change is free.
+    """
+    chosen = [card for card in cards() if prompt in (None, card.prompt)]
+    if not chosen:
+        raise NotEvaluated(f"no card uses the prompt {prompt}")
+    ledger = Ledger.open()
+    # By state: one prompt that fails does not keep the others from being evaluated.
+    states = {card.prompt: evaluate_card(ledger, card, return_state=True) for card in chosen}
+    if failed := [f"{name}: {state.message}" for name, state in states.items() if not state.is_completed()]:
+        raise NotEvaluated("; ".join(failed))
+    return {name: str(state.result()) for name, state in states.items()}
+
+
+def cards() -> Iterator[Card]:
+    """The card of every flow beside this one. A flow that breaks on import breaks this run: its own would, too."""
+    here = Path(__file__)
+    for path in sorted(here.parent.glob("*.py")):
+        if path.stem not in ("__init__", here.stem):
+            card = getattr(import_module(f"flows.{path.stem}"), "CARD", None)
+            if isinstance(card, Card):
+                yield card

@@ -1,0 +1,81 @@
+"""The evaluation that runs by itself: a card's prompt on its held-out cases, with a page on the run and an alert."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+import prompts
+from blocks.ledger import Ledger
+from tasks import alerts
+from tasks.card import Card
+from tasks.evaluate import evaluate
+from tasks.evaluation_report import Report, as_markdown, report, verdict
+from tasks.evaluation_sheet import EvaluationStopped
+from tasks.evidence import HELD_OUT
+from tasks.run import model_of
+
+
+@task(name="evaluate", task_run_name="evaluate-{card.prompt}", cache_policy=NO_CACHE, persist_result=False)
+def evaluate_card(ledger: Ledger, card: Card) -> str:
+    """Evaluate the prompt of a card with the card's model, within the card's dollars; returns the verdict.
+
+    Not retried by Prefect: the calls are, each by itself, and what was answered is kept for the next run.
+
+    Raises:
+        EvaluationStopped: not every case was answered, or there is none.
+    """
+    found = measured(ledger, card)
+    create_markdown_artifact(
+        key=f"{card.prompt.replace('_', '-')}-evaluation",
+        markdown=as_markdown(found),
+        description=f"How {card.prompt} does on its held-out cases",
+    )
+    _alert(ledger, card, found)
+    return verdict(found)
+
+
+def held_out(prompt: prompts.Prompt) -> tuple[prompts.Case, ...]:
+    """The prompt's own held-out cases.
+
+    Raises:
+        EvaluationStopped: it has none.
+    """
+    cases = tuple(case for case in prompt.cases if case.split == HELD_OUT)
+    if not cases:
+        raise EvaluationStopped(
+            f"{prompt.name} has no held-out cases among its {len(prompt.cases)}: add more to {prompt.cases_file}"
+        )
+    return cases
+
+
+def measured(ledger: Ledger, card: Card) -> Report:
+    """Evaluate the prompt of a card on its held-out cases, with the card's model and within the card's dollars.
+
+    Raises:
+        EvaluationStopped: not every case was answered, or there is none.
+    """
+    prompt = prompts.load(card.prompt)
+    outcome = evaluate(
+        ledger,
+        prompt,
+        model_of(card),
+        held_out(prompt),
+        source=HELD_OUT,
+        usd=card.evidence.usd_per_evaluation,
+        confidence=card.thresholds.confidence,
+    )
+    return report(ledger, outcome, card)
+
+
+def _alert(ledger: Ledger, card: Card, found: Report) -> None:
+    key = f"evaluation:{card.prompt}"
+    if found.passed:
+        alerts.close_alert(ledger, key)
+    else:
+        version, failures = found.outcome.version, "; ".join(found.failures)
+        message = (
+            f"{card.prompt} {version} fails on its held-out cases: {failures}. signoff eval {card.prompt} shows them"
+        )
+        alerts.open_alert(ledger, key, message, card.workflow)
