@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import jinja2.meta
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from prompts import cases as case_files
 from prompts.cases import Case, CaseError
@@ -44,6 +44,8 @@ class Settings(BaseModel):
     """The variable that is shortened when the input is too long."""
     classify: tuple[str, ...]
     """The variables that the embedded model reads."""
+    precision: float = Field(default=0.9, gt=0, lt=1)
+    """The share of the embedded model's answers that must be right; what it is less sure of it leaves to a person."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Probability:
-    """The calibrated probability, 0 to 1, of the label in field `of`."""
+    """The calibrated probability, 0 to 1, of the label in field `of`: by it the answer is given or left to a person."""
 
     of: str
 

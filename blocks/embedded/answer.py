@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from blocks.embedded.abstention import stated
 from blocks.embedded.marks import mark_of, max_chars, min_chars
 from blocks.embedded.reply import reply, template_title
 from blocks.embedded.summary import summary
@@ -50,7 +51,7 @@ def _filled(
                 value: Any = predictions[name].label
             case Probability(of=label):
                 prediction = _predicted(prompt, name, label, predictions)
-                value = round(prediction.probabilities[prediction.label], 4)
+                value = stated(prediction.probability)
             case Extract(max_chars=limit):
                 value = summary(prompt, inputs, min_chars(field), max_chars(field, limit))
             case Template(by=label):
@@ -79,4 +80,4 @@ def _check(prompt: Prompt, values: Mapping[str, Any]) -> None:
 
 
 def _by_name(probabilities: Mapping[Any, float]) -> dict[str, float]:
-    return {str(label): round(probability, 4) for label, probability in probabilities.items()}
+    return {str(label): stated(probability) for label, probability in probabilities.items()}

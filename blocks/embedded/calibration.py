@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
+Booleans = NDArray[np.bool_]
 
 TEMPERATURES = (0.25, 8.0, 80)  # from, to, steps of the search
 
@@ -37,23 +38,31 @@ def best_temperature(scores: Floats, targets: Integers, doubt: float) -> float:
         targets: the column of each example's right label, shape [examples].
         doubt: as `calibrated`.
     """
-    rows = np.arange(len(targets))
 
     def loss(temperature: float) -> float:
-        return -float(np.log(calibrated(scores, temperature, doubt)[rows, targets]).mean())
+        return log_loss(calibrated(scores, temperature, doubt), targets)
 
     return min((float(value) for value in np.geomspace(*TEMPERATURES)), key=loss)
 
 
-def calibration_error(probabilities: Floats, targets: Integers, bins: int = 8) -> float:
-    """How far stated and actual certainty are apart: expected calibration error, 0 to 1, equal bins.
+def log_loss(probabilities: Floats, targets: Integers) -> float:
+    """How improbable the right labels are on average, in nats: 0 when each is certain.
 
     Args:
-        probabilities: shape [examples, labels].
+        probabilities: shape [examples, labels], none of them 0.
         targets: the column of each example's right label, shape [examples].
-        bins: groups of examples of like certainty.
     """
-    stated, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    groups = np.array_split(np.argsort(stated), min(bins, len(targets)))
+    return -float(np.log(probabilities[np.arange(len(targets)), targets]).mean())
+
+
+def calibration_error(stated: Floats, right: Booleans, bins: int = 8) -> float:
+    """How far stated and actual certainty are apart: expected calibration error, 0 to 1, bins of equally many answers.
+
+    Args:
+        stated: the probability of each answer, shape [answers].
+        right: whether it was right, shape [answers].
+        bins: groups of answers of like certainty.
+    """
+    groups = np.array_split(np.argsort(stated, kind="stable"), min(bins, len(stated)))
     gaps = [len(group) * abs(stated[group].mean() - right[group].mean()) for group in groups]
-    return float(sum(gaps) / len(targets))
+    return float(sum(gaps) / len(stated))

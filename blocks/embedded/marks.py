@@ -23,6 +23,21 @@ def mark_of(prompt: Prompt, name: str, field: FieldInfo) -> Label | Extract | Te
     return None
 
 
+def judged_field(prompt: Prompt) -> str | None:
+    """The `Label` field that the answer's first `Probability` is about; None when the answer states none.
+
+    Raises:
+        PromptError: what it is about is not a `Label` field, or a field has neither a mark nor a default; by name.
+    """
+    marks = {name: mark_of(prompt, name, field) for name, field in prompt.answer.model_fields.items()}
+    for name, mark in marks.items():
+        if isinstance(mark, Probability):
+            if not isinstance(marks.get(mark.of), Label):
+                raise PromptError(f"prompt {prompt.name}: field {name} refers to {mark.of}, which is not a Label field")
+            return mark.of
+    return None
+
+
 def min_chars(field: FieldInfo) -> int:
     """The fewest characters that the field allows."""
     return _bound(field, "min_length", 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import minilm
+from blocks.embedded.abstention import Abstention, stated
 from blocks.embedded.answer import answer
 from blocks.embedded.inputs import classified, clean
 from blocks.models import Reply, Request
@@ -16,9 +17,10 @@ from prompts import Case, Prompt
 
 if TYPE_CHECKING:
     from blocks.embedded.calibration import Floats
-    from blocks.embedded.classifier import Classifier, Prediction
+    from blocks.embedded.classifier import Prediction
+    from blocks.embedded.training import Learnt
 
-MODEL_ID = "embedded-minilm-1"
+MODEL_ID = "embedded-minilm-1"  # another number for another way of answering: what earned its autonomy is then gone
 INPUT_LIMIT = 400_000  # characters; nothing is paid for, so this only bounds the work on a monstrous mail
 
 
@@ -32,7 +34,9 @@ class EmbeddedModel:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._classifiers: dict[str, Mapping[str, Classifier]] = {}
+        self._learnt: dict[str, Learnt] = {}
+        # By the id of the prompt, which another one may have later: the cases tell whether it is still the same.
+        self._checksums: dict[int, tuple[tuple[Case, ...], str]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -48,11 +52,35 @@ class EmbeddedModel:
 
     def identity(self, prompt: Prompt) -> str:
         """The model, and the examples that it has learnt from: another example makes another version."""
-        return f"{self.model_id}+{_checksum(_examples(prompt))[:12]}"
+        # Asked for with every answer, and the examples grow with the decisions: half a millisecond for 250 of them.
+        known = self._checksums.get(id(prompt))
+        if known is None or known[0] is not prompt.cases:
+            known = self._checksums[id(prompt)] = (prompt.cases, _checksum(_examples(prompt)))
+        return f"{self.model_id}+{known[1][:12]}"
 
-    def threshold(self, prompt: Prompt) -> float:  # noqa: ARG002
-        """The probability under which it leaves the answer to a person."""
-        return 0.0
+    def threshold(self, prompt: Prompt) -> float:
+        """The probability under which it leaves the answer to a person: as `abstention` found it.
+
+        1, and so every answer to a person, when no threshold keeps the prompt's promised `precision`; 0 when the
+        answer type has no `Probability` field.
+
+        Raises:
+            PromptError: as `abstention`.
+            VendorError: as `abstention`.
+        """
+        found = self.abstention(prompt)
+        return found.threshold if found else 0.0
+
+    def abstention(self, prompt: Prompt) -> Abstention | None:
+        """When it leaves an answer to a person, and how many it answers how well; trains first if it has not yet.
+
+        None when the answer type has no `Probability` field.
+
+        Raises:
+            PromptError: the examples cannot be learnt from; by name.
+            VendorError: permanent; the weights are missing or changed.
+        """
+        return self._trained(prompt).abstention
 
     def worst_cost(self, request: Request) -> Decimal:  # noqa: ARG002
         """Nothing, in US dollars."""
@@ -80,28 +108,28 @@ class EmbeddedModel:
         """
         started = time.perf_counter()
         prompts = {id(request.prompt): request.prompt for request in requests}
-        classifiers = {key: self._trained(prompt) for key, prompt in prompts.items()}
+        learnt = {key: self._trained(prompt) for key, prompt in prompts.items()}
         inputs = [_inputs(request) for request in requests]
         texts = [classified(request.prompt, each) for request, each in zip(requests, inputs, strict=True)]
         vectors = minilm.embed(texts, self._folder)
         answers = [
-            answer(request.prompt, each, _predict(classifiers[id(request.prompt)], text, vector))
+            _answer(request.prompt, each, learnt[id(request.prompt)], text, vector)
             for request, each, text, vector in zip(requests, inputs, texts, vectors, strict=True)
         ]
         seconds = (time.perf_counter() - started) / max(1, len(requests))
         return [Reply(text=text, model=self.model_id, seconds=seconds, metadata=metadata) for text, metadata in answers]
 
-    def _trained(self, prompt: Prompt) -> Mapping[str, "Classifier"]:
-        """The classifier of each `Label` field. Trained once per prompt version and set of examples."""
+    def _trained(self, prompt: Prompt) -> "Learnt":
+        """What the examples taught. Trained once per prompt version and set of examples."""
         # Here, not above: it loads scikit-learn, which a run that asks Claude never needs.
         from blocks.embedded.training import train
 
         key = prompt.version(self.identity(prompt))
-        if key not in self._classifiers:
+        if key not in self._learnt:
             with self._lock:
-                if key not in self._classifiers:
-                    self._classifiers[key] = train(prompt, _examples(prompt), self._folder)
-        return self._classifiers[key]
+                if key not in self._learnt:
+                    self._learnt[key] = train(prompt, _examples(prompt), self._folder)
+        return self._learnt[key]
 
 
 def _examples(prompt: Prompt) -> list[Case]:
@@ -119,5 +147,17 @@ def _inputs(request: Request) -> dict[str, Any]:
     return inputs
 
 
-def _predict(classifiers: Mapping[str, "Classifier"], text: str, vector: "Floats") -> dict[str, "Prediction"]:
-    return {field: classifier.predict(text, vector) for field, classifier in classifiers.items()}
+def _answer(
+    prompt: Prompt, inputs: Mapping[str, Any], learnt: "Learnt", text: str, vector: "Floats"
+) -> tuple[str, dict[str, Any]]:
+    """The answer as JSON, and what to tell about it."""
+    predictions = {field: classifier.predict(text, vector) for field, classifier in learnt.classifiers.items()}
+    written, told = answer(prompt, inputs, predictions)
+    return written, told | _left_to_a_person(learnt, predictions)
+
+
+def _left_to_a_person(learnt: "Learnt", predictions: Mapping[str, "Prediction"]) -> dict[str, Any]:
+    if learnt.judged is None or learnt.abstention is None:
+        return {"threshold": 0.0, "abstains": False}
+    threshold = learnt.abstention.threshold
+    return {"threshold": threshold, "abstains": stated(predictions[learnt.judged].probability) < threshold}

@@ -1,6 +1,7 @@
 """From a prompt's example cases to a trained classifier for each of its `Label` fields."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -8,15 +9,28 @@ import numpy as np
 from pydantic.fields import FieldInfo
 
 from blocks import minilm
+from blocks.embedded.abstention import Abstention, abstention
 from blocks.embedded.calibration import Integers
 from blocks.embedded.classifier import Classifier, fit
 from blocks.embedded.inputs import classified, clean
-from blocks.embedded.marks import mark_of
+from blocks.embedded.marks import judged_field, mark_of
 from prompts import Case, Prompt, PromptError
 from prompts.fields import Label
 
 
-def train(prompt: Prompt, examples: Sequence[Case], folder: Path | None) -> dict[str, Classifier]:
+@dataclass(frozen=True)
+class Learnt:
+    """What a prompt's examples taught."""
+
+    classifiers: Mapping[str, Classifier]
+    """By the name of each `Label` field."""
+    judged: str | None
+    """The field whose probability the answer states."""
+    abstention: Abstention | None
+    """When that field, and with it the answer, is left to a person; None when the answer states no probability."""
+
+
+def train(prompt: Prompt, examples: Sequence[Case], folder: Path | None) -> Learnt:
     """One classifier for each `Label` field, over one embedding of the examples.
 
     Args:
@@ -28,6 +42,7 @@ def train(prompt: Prompt, examples: Sequence[Case], folder: Path | None) -> dict
         PromptError: a field that cannot be learnt from the examples, or an example that does not fit; by name.
         VendorError: as `minilm.embed`.
     """
+    judged = judged_field(prompt)
     fields = {n: f for n, f in prompt.answer.model_fields.items() if isinstance(mark_of(prompt, n, f), Label)}
     texts = [_text(prompt, case) for case in examples]
     vectors = minilm.embed(texts, folder)
@@ -37,7 +52,8 @@ def train(prompt: Prompt, examples: Sequence[Case], folder: Path | None) -> dict
         rows = [row for row, case in enumerate(examples) if name in case.expect]
         targets = _targets(prompt, name, labels, [examples[row] for row in rows])
         classifiers[name] = fit(labels, [texts[row] for row in rows], vectors[rows], targets)
-    return classifiers
+    found = abstention(classifiers[judged].unseen, prompt.settings.precision) if judged else None
+    return Learnt(classifiers, judged, found)
 
 
 def _text(prompt: Prompt, case: Case) -> str:
@@ -50,7 +66,9 @@ def _text(prompt: Prompt, case: Case) -> str:
 def _labels(prompt: Prompt, name: str, field: FieldInfo) -> tuple[Any, ...]:
     if get_origin(field.annotation) is not Literal:
         raise PromptError(f"prompt {prompt.name}: field {name} is a Label, so its type must be a Literal")
-    return get_args(field.annotation)
+    # Sorted, as the folds go by it: Python's typing takes `Literal["a", "b"]` for `Literal["b", "a"]`, and which of the
+    # two it hands out depends on what was imported before.
+    return tuple(sorted(get_args(field.annotation), key=str))
 
 
 def _targets(prompt: Prompt, name: str, labels: tuple[Any, ...], cases: Sequence[Case]) -> Integers:

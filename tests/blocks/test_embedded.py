@@ -1,7 +1,6 @@
 """The embedded model: valid answers for any input, honest probabilities, and no pretence of writing."""
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from blocks import minilm
 from blocks.embedded import EmbeddedModel, training
 from blocks.embedded.calibration import calibrated, calibration_error
-from blocks.embedded.classifier import fit, out_of_fold
+from blocks.embedded.classifier import fit, mixed, out_of_fold
 from blocks.embedded.first_name import first_name
 from blocks.embedded.language import language_of
-from blocks.models import Model, Request
+from blocks.models import Model, Request, version_of
 from prompts import Case, Prompt, PromptError, Settings
 from prompts.fields import Extract, Label, Probability, Template
 
@@ -152,7 +151,7 @@ def test_the_held_out_cases_teach_it_nothing() -> None:
     assert MODEL.ask(taught).text == MODEL.ask(shown).text
 
 
-def test_new_examples_change_the_answer_without_a_new_prompt_version() -> None:
+def test_new_examples_change_the_answer_and_the_version_but_not_what_any_other_model_is_told() -> None:
     text = "The harbour is full of ships."
     new = [
         Case(name=f"n{n}", split="example", inputs={"subject": "", "text": text}, expect={"topic": "unseen"})
@@ -161,8 +160,25 @@ def test_new_examples_change_the_answer_without_a_new_prompt_version() -> None:
     taught = prompt_of(cases=(*examples(), *new))
 
     assert taught.version("m") == PROMPT.version("m")
+    assert version_of(taught, MODEL) != version_of(PROMPT, MODEL)
     assert answer(request(text)).topic != "unseen"
     assert answer(request(text, prompt=taught)).topic == "unseen"
+
+
+def test_its_identity_changes_with_an_example_and_not_with_a_held_out_case() -> None:
+    prompt, (first, *rest) = prompt_of(), examples()
+    before = MODEL.identity(prompt)
+    held_out = first.model_copy(update={"name": "judge", "split": "held_out"})
+    changed = first.model_copy(update={"expect": {**first.expect, "topic": "praise"}})
+
+    def identity_with(*cases: Case) -> str:
+        vars(prompt)["cases"] = cases
+        return MODEL.identity(prompt)
+
+    assert before.startswith("embedded-minilm-1+")
+    assert identity_with(first, *rest, held_out) == before
+    assert len({before, identity_with(*rest), identity_with(changed, *rest), identity_with()}) == 4
+    assert identity_with(first, *rest) == before == EmbeddedModel().identity(prompt_of())
 
 
 def test_confidence_is_the_probability_of_the_label_and_all_labels_are_told() -> None:
@@ -173,6 +189,16 @@ def test_confidence_is_the_probability_of_the_label_and_all_labels_are_told() ->
     assert set(told) == {"billing", "access", "praise", "unseen"}
     assert json.loads(reply.text)["confidence"] == max(told.values())
     assert set(reply.metadata["probabilities"]["mood"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize(("examples_of_each", "trusts_words"), [(20, False), (80, True)])
+def test_with_enough_examples_it_trusts_more_what_tells_more(examples_of_each: int, trusts_words: bool) -> None:
+    texts = ["a bill " * 9, "a login " * 9] * examples_of_each
+    meaningless = np.random.default_rng(0).normal(size=(len(texts), 8))
+
+    trained = fit(("access", "billing"), texts, meaningless, np.array([1, 0] * examples_of_each))
+
+    assert (trained.share < 0.5) is trusts_words
 
 
 def test_few_examples_never_make_it_certain() -> None:
@@ -193,11 +219,21 @@ def test_stated_certainty_is_near_the_actual_one_on_examples_that_it_did_not_see
     vectors = minilm.embed(texts)
     trained = fit(("billing", "access", "praise"), texts, vectors, targets)
     scores = out_of_fold(3, texts, vectors, targets)
-    probabilities = calibrated(scores, trained.temperature, trained.doubt)
+    probabilities = calibrated(mixed(scores, trained.share), trained.temperature, trained.doubt)
 
-    assert calibration_error(probabilities, targets) < 0.3
-    assert calibration_error(np.eye(3)[targets], targets) == 0
-    assert calibration_error(np.eye(3)[(targets + 1) % 3], targets) == 1
+    assert calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets) < 0.3
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
+def test_the_calibration_error_is_a_share_and_nothing_where_all_that_is_certain_is_right(
+    judged: list[tuple[float, bool]],
+) -> None:
+    stated, right = np.array([p for p, _ in judged]), np.array([is_right for _, is_right in judged])
+
+    assert 0 <= calibration_error(stated, right) <= 1
+    assert calibration_error(right.astype(float), right) == 0
+    assert calibration_error(stated, right) >= abs(stated.mean() - right.mean()) - 1e-9
+    assert calibration_error(np.ones(len(right)), ~right) == pytest.approx(right.mean())
 
 
 @settings(max_examples=60, deadline=None)
@@ -457,21 +493,3 @@ def test_a_model_of_ones_own_has_an_id_of_its_own(tmp_path: Path) -> None:
 
     assert own.model_id == f"embedded-{minilm.MODEL_SHA256[:8]}-1"
     assert json.loads(own.ask(request("Refund the payment.")).text)["topic"] == "billing"
-
-
-SEED = Path(os.environ.get("SIGNOFF_DATA", "../shared/data")) / "seed5way" / "emails.txt"
-
-
-@pytest.mark.skipif(not SEED.is_file(), reason="the confusable mails are not part of the repository")
-def test_on_confusable_mail_the_surer_half_is_more_often_right() -> None:
-    lines = [line.split("|", 2) for line in SEED.read_text(encoding="utf-8").splitlines() if line.count("|") >= 2]
-    labels = tuple(sorted({intent for intent, _, _ in lines}))
-    texts = [text for _, _, text in lines]
-    targets = np.array([labels.index(intent) for intent, _, _ in lines])
-
-    scores = out_of_fold(len(labels), texts, minilm.embed(texts), targets)
-    right = scores.argmax(axis=1) == targets
-    surest = np.argsort(-scores.max(axis=1))[: len(texts) // 2]
-
-    assert right.mean() > 0.6
-    assert right[surest].mean() > right.mean() + 0.05
