@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -79,8 +82,7 @@ def read(prompt: Prompt, path: Path, split: Split | None = None) -> tuple[Case, 
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CaseError(f"{path} cannot be read: {error}") from error
-    numbered = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
-    return parse(prompt, numbered, str(path), split)
+    return parse(prompt, _numbered(text), str(path), split)
 
 
 def parse(prompt: Prompt, lines: Iterable[tuple[int, str]], where: str, split: Split | None = None) -> tuple[Case, ...]:
@@ -100,6 +102,65 @@ def parse(prompt: Prompt, lines: Iterable[tuple[int, str]], where: str, split: S
     return tuple(cases.values())
 
 
+def append(prompt: Prompt, new: Sequence[Case]) -> tuple[Case, ...]:
+    """Put cases at the end of the folder's file, all of them or none: it is replaced as a whole, once all of it fits.
+
+    Returns:
+        Every case that the file now holds. The prompt itself keeps those that it has read before.
+
+    Raises:
+        CaseError: the file cannot be read or written, or would hold a case that does not fit; it is as it was.
+    """
+    path = prompt.cases_file
+    read(prompt, path)  # what is wrong already must not be blamed on what is new
+    text = path.read_text(encoding="utf-8")
+    text += "" if text.endswith("\n") or not text else "\n"
+    text += "".join(f"{case.line()}\n" for case in new)
+    cases = parse(prompt, _numbered(text), str(path))
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise CaseError(f"{path} cannot be written: {error}") from error
+    return cases
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside the file and rename: whoever reads meanwhile sees it as it was, and a crash leaves it so."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(path, beside)
+        os.replace(beside, path)
+    finally:
+        Path(beside).unlink(missing_ok=True)
+
+
+def choices(prompt: Prompt) -> dict[str, tuple[Any, ...]]:
+    """The answer's fields that are one of a few values (`Literal`), each with its values, in the type's order."""
+    fields = {name: field.annotation for name, field in prompt.answer.model_fields.items()}
+    return {name: get_args(kind) for name, kind in fields.items() if get_origin(kind) is Literal}
+
+
+def refusal(prompt: Prompt, expect: Mapping[str, Any]) -> str:
+    """Why no answer can be like this; nothing when one can."""
+    return _refusal(_partial(prompt.answer), expect)
+
+
+def _numbered(text: str) -> Iterable[tuple[int, str]]:
+    return ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+
+
+def _refusal(expected: type[BaseModel], expect: Mapping[str, Any]) -> str:
+    try:
+        expected.model_validate_json(json.dumps(expect))
+    except ValidationError as error:
+        return _first(error)
+    return ""
+
+
 def _case(prompt: Prompt, expected: type[BaseModel], line: str, at: str, split: Split | None) -> Case:
     try:
         found = _Line.model_validate_json(line)
@@ -114,10 +175,8 @@ def _case(prompt: Prompt, expected: type[BaseModel], line: str, at: str, split: 
         raise CaseError(f"{at}: case {found.name} {what}: its inputs are {', '.join(sorted(prompt.variables))}")
     if not found.expect:
         raise CaseError(f"{at}: case {found.name} expects nothing; name at least one field of the answer")
-    try:
-        expected.model_validate_json(json.dumps(found.expect))
-    except ValidationError as error:
-        raise CaseError(f"{at}: case {found.name} expects what no answer can be: {_first(error)}") from None
+    if wrong := _refusal(expected, found.expect):
+        raise CaseError(f"{at}: case {found.name} expects what no answer can be: {wrong}")
     return Case(split=split or split_of(prompt, found.inputs), **found.model_dump())
 
 
