@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -81,6 +82,10 @@ MESSAGE_SHAPE = Shape("claude", "message", _Message)
 CONTENT_SHAPE = Shape("claude", "content", _Content)
 TEXT_SHAPE = Shape("claude", "content", _Text)
 
+VENDORS_SERVER = "api.anthropic.com"
+INPUT_CHARACTERS = 90_000
+"""The defaults of the block, which a model's identity leaves out."""
+
 
 class Claude(Block):
     """A Claude model. Implements `blocks.models.Model`."""
@@ -99,7 +104,7 @@ class Claude(Block):
         description="A change of model makes every prompt a new version, which earns its autonomy afresh.",
     )
     address: str = Field(
-        default="https://api.anthropic.com",
+        default=f"https://{VENDORS_SERVER}",
         title="Address",
         description="Without /v1. Change it to use a sandbox, a proxy or a server of your own.",
     )
@@ -110,7 +115,7 @@ class Claude(Block):
         description="How long to wait for an answer.",
     )
     input_characters: int = Field(
-        default=90_000,
+        default=INPUT_CHARACTERS,
         gt=0,
         title="Longest input (characters)",
         description="Longer input is shortened. 90,000 stays under the 100,000 tokens above which Haiku "
@@ -144,8 +149,12 @@ class Claude(Block):
         return self.model
 
     def identity(self, prompt: Prompt) -> str:  # noqa: ARG002
-        """The model's name: it learns nothing from a prompt's cases."""
-        return self.model_id
+        """The model's name, and what of the block can change its answers: another server, and another longest input."""
+        server = re.sub(r"^\w+://", "", self.address).partition("/")[0].rpartition("@")[2].lower()
+        server = server.removesuffix(":80" if self.address.startswith("http:") else ":443")
+        at = f"@{server}" if server != VENDORS_SERVER else ""
+        longest = f"/{self.input_characters}" if self.input_characters != INPUT_CHARACTERS else ""
+        return f"{self.model_id}{at}{longest}"
 
     def threshold(self, prompt: Prompt) -> float:  # noqa: ARG002
         """None of its own: the card's counts."""

@@ -42,6 +42,8 @@ from tasks.scoring import FieldScore, case_key, percent
 A_MODELS = re.compile(r"[-/.:]")
 """What a model's name, or a block's, has in it, and a version never."""
 
+ELSEWHERE = "it was asked at another address, or what is remembered of it is not all"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -152,7 +154,7 @@ def _other(job: Job, against: str, version: str) -> Other:
         same = version_of(was, model) == row.version
     except (ComparisonError, ModelError) as error:
         return Other(reference, why_not=str(error))
-    return Other(reference, was, model) if same else Other(reference, why_not="what is remembered of it is not all")
+    return Other(reference, was, model) if same else Other(reference, why_not=ELSEWHERE)
 
 
 def _let_answer(job: Job, other: Other, usd: Decimal, *, batch: bool) -> list[str]:

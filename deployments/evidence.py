@@ -138,7 +138,8 @@ def _next(card: Card, found: Assessment, stage: Stage) -> str:
     if found.missing:
         return "Missing for selective:\n" + "\n".join(f"  {_way(card, line)}" for line in found.missing)
     if card.stage is not Stage.SELECTIVE:
-        return f"Everything is there. To use it, write stage=Stage.SELECTIVE on the card in flows/{card.prompt}.py."
+        file = f"flows/{card.workflow.replace('-', '_')}.py"
+        return f"Everything is there. To use it, write stage=Stage.SELECTIVE on the card in {file}."
     return "Low-impact actions pass by themselves. Money, contracts and messages outside ask a person for ever."
 
 

@@ -37,13 +37,13 @@ def _known() -> tuple[type[Exception], ...]:
     from blocks.ledger import LedgerError
     from blocks.vendor import VendorError
     from deployments.errors import CommandError, StackError
-    from prompts import PromptError
+    from prompts import CaseError, PromptError
     from tasks.approvals import ApprovalError
     from tasks.audit import AuditError
     from tasks.card import CardError
     from tasks.retention import RetentionError
 
     return (
-        ApprovalError, AuditError, CardError, CommandError, LedgerError, MissingCredential, PromptError,
+        ApprovalError, AuditError, CardError, CaseError, CommandError, LedgerError, MissingCredential, PromptError,
         RetentionError, StackError, VendorError,
     )  # fmt: skip

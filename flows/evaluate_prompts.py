@@ -19,7 +19,9 @@ class NotEvaluated(Exception):
 
 @flow(name="evaluate-prompts")
 def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
-    """Evaluate the prompt of every card, or only the one named, each within its card's dollars; returns the verdicts.
+    """Evaluate the prompt of every card, or only the one named, each within its card's dollars.
+
+    Returns the verdicts, by workflow: two cards may share a prompt, each with a model and a bar of its own.
 
     A prompt that misses its card's bar opens an alert. Answers that are known already cost nothing again, so that a day
     without a change is free.
@@ -29,7 +31,7 @@ def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
         raise NotEvaluated(f"no card uses the prompt {prompt}")
     ledger = Ledger.open()
     # By state: one prompt that fails does not keep the others from being evaluated.
-    states = {card.prompt: evaluate_card(ledger, card, return_state=True) for card in chosen}
+    states = {card.workflow: evaluate_card(ledger, card, return_state=True) for card in chosen}
     if failed := [f"{name}: {state.message}" for name, state in states.items() if not state.is_completed()]:
         raise NotEvaluated("; ".join(failed))
     return {name: str(state.result()) for name, state in states.items()}

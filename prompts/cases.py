@@ -12,7 +12,9 @@ import os
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -56,9 +58,10 @@ class _Line(BaseModel):
 
 
 def key_of(prompt: Prompt, inputs: dict[str, Any]) -> str:
-    """Sixteen hex digits that name an input by its words: case, spaces and punctuation do not matter."""
+    """Sixteen hex digits that name an input by its words: case, spaces, punctuation and encoding do not matter."""
     said = " ".join(str(inputs.get(name, "")) for name in prompt.settings.classify)
-    return hashlib.sha256(" ".join(re.findall(r"\w+", said.casefold())).encode()).hexdigest()[:16]
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", said).casefold())
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
 
 
 def split_of(prompt: Prompt, inputs: dict[str, Any]) -> Split:
@@ -87,7 +90,7 @@ def read(prompt: Prompt, path: Path, split: Split | None = None) -> tuple[Case, 
 
 def parse(prompt: Prompt, lines: Iterable[tuple[int, str]], where: str, split: Split | None = None) -> tuple[Case, ...]:
     """As `read`, of numbered lines; `where` is how errors call the file."""
-    expected = _partial(prompt.answer)
+    expected = partial(prompt.answer)
     cases: dict[str, Case] = {}
     texts: dict[str, str] = {}
     for number, line in lines:
@@ -146,7 +149,7 @@ def choices(prompt: Prompt) -> dict[str, tuple[Any, ...]]:
 
 def refusal(prompt: Prompt, expect: Mapping[str, Any]) -> str:
     """Why no answer can be like this; nothing when one can."""
-    return _refusal(_partial(prompt.answer), expect)
+    return _refusal(partial(prompt.answer), expect)
 
 
 def _numbered(text: str) -> Iterable[tuple[int, str]]:
@@ -180,7 +183,8 @@ def _case(prompt: Prompt, expected: type[BaseModel], line: str, at: str, split: 
     return Case(split=split or split_of(prompt, found.inputs), **found.model_dump())
 
 
-def _partial(answer: type[BaseModel]) -> type[BaseModel]:
+@cache
+def partial(answer: type[BaseModel]) -> type[BaseModel]:
     """The answer type with every field left to choice, and no value taken for another."""
     fields: dict[str, Any] = {}
     for name, field in answer.model_fields.items():

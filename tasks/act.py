@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,15 @@ from tasks.card import Stage
 from tasks.circuit import CircuitOpen
 from tasks.performers import PERFORMERS, Attempt, Done, InDoubt
 from tasks.run import Run, lowered_to
-from tasks.verb import ACCOUNT, concurrently, raise_if_worth_retrying, verb
+from tasks.verb import (
+    ACCOUNT,
+    BACKOFF_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    concurrently,
+    last_attempt,
+    raise_if_worth_retrying,
+    verb,
+)
 
 TO_DO = ("pending", "unknown")
 
@@ -79,9 +88,21 @@ def resume(run: Run) -> None:
     with run.ledger.read() as session:
         query = _allowed(run.look_at_stage()).where(Action.workflow == run.card.workflow)
         left = [(action, decision_id) for action, decision_id in session.execute(query)]
+    _note_passed_earlier(run)
     errors = _noting_optional(run, carry_out(run.ledger, run.id, left))
     raise_if_worth_retrying([e for e in errors if not e.permanent], succeeded=1)
     _note(run, errors)
+
+
+def _note_passed_earlier(run: Run) -> None:
+    """What the card had passed while more was earned is not done now, and must not be forgotten in silence."""
+    if run.stage is not Stage.GATED:
+        return
+    query = _allowed(Stage.SELECTIVE).where(Action.workflow == run.card.workflow, Decision.approver == BY_CARD)
+    with run.ledger.read() as session:
+        left = len(session.execute(query.where(~shadow_report.is_one())).all())
+    if left:
+        run.note(f"{left} low-impact actions that the card had passed wait until it runs selective again")
 
 
 @verb("act")
@@ -102,8 +123,16 @@ def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
     stage, why = lowered_to(mine.workflow)
     if stage is Stage.SHADOW:
         raise NotDone(f"{mine.workflow} is stopped ({why}): the action waits until its stage is raised again")
-    errors = carry_out(ledger, run_id, others)
-    do(ledger, run_id, approved)
+    # In the order in which they were wanted: a note needs the contact that an earlier action saves.
+    errors = carry_out(ledger, run_id, [one for one in others if one[0].id < mine.id])
+    failed: VendorError | None = None
+    try:
+        do(ledger, run_id, approved)
+    except VendorError as error:
+        failed = error
+    errors += carry_out(ledger, run_id, [one for one in others if one[0].id > mine.id])
+    if failed:
+        raise failed
     raise_if_worth_retrying(errors, succeeded=1)
     with ledger.read() as session:
         action = session.get_one(Action, approved.action_id)
@@ -190,12 +219,22 @@ def _allowed(stage: Stage) -> sa.Select[tuple[Action, int]]:
 
 
 def _noting_optional(run: Run, errors: list[VendorError]) -> list[VendorError]:
-    """The errors without those of an optional account: that it is dead, or down, is noted, and stops nothing."""
+    """The errors without those of an optional vendor that this run does not retry: they are noted, and fail nothing."""
     optional = {line.kind.split(".")[0] for line in run.card.writes if line.optional}
     optional |= {"slack"} if run.card.shadow_report else set()
-    dead = [e for e in errors if e.vendor in optional and (e.status in ACCOUNT or isinstance(e, CircuitOpen))]
-    _note(run, dead)
-    return [e for e in errors if e not in dead]
+    if run.stage is not Stage.SHADOW:  # where nothing but the report leaves
+        optional -= {line.kind.split(".")[0] for line in run.card.writes if not line.optional}
+    given_up = [e for e in errors if e.vendor in optional and not _is_retried(run, e)]
+    _note(run, given_up)
+    return [e for e in errors if e not in given_up]
+
+
+def _is_retried(run: Run, error: VendorError) -> bool:
+    """Whether the verb would be tried again for this error, as its retry condition has it."""
+    if error.permanent or isinstance(error, CircuitOpen) or last_attempt():
+        return False
+    wait = max(BACKOFF_SECONDS[-1], error.retry_after or 0.0)  # at most: who is short of time leaves it to the next run
+    return wait <= LONGEST_WAIT_SECONDS and utcnow() + timedelta(seconds=wait) < run.deadline
 
 
 def _note(run: Run, errors: Sequence[VendorError]) -> None:

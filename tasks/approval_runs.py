@@ -112,10 +112,23 @@ def describe_anew(flow_run_id: str, form: Form) -> None:
     key = _keyset()["description"]
     with get_client(sync_client=True) as client:
         _delete_input(client, UUID(flow_run_id), key)
-        _save_input(client, UUID(flow_run_id), key, description(form))
+        with suppress(ObjectNotFound):  # its run was deleted: the next run of the workflow makes another
+            _save_input(client, UUID(flow_run_id), key, description(form))
 
 
-def wait_for_answer(waiting: ledger.Action) -> dict[str, Any]:
+def ask_anew(flow_run_id: str, form: Form) -> None:
+    """Suspend a run that has ended without an answer, with its form, as it was at first."""
+    if not form:
+        return
+    with get_client(sync_client=True) as client:
+        for key in _keyset().values():
+            _delete_input(client, UUID(flow_run_id), key)
+        _save_form(client, form, UUID(flow_run_id))
+        state = _suspended(min(map(_seconds_left, form)))
+        client.set_flow_run_state(UUID(flow_run_id), state, force=True)
+
+
+def wait_for_answer(waiting: Form) -> dict[str, Any]:
     """Suspend the current run, with a fresh form, until somebody has answered it.
 
     For a run that was started by hand, or whose state was changed in the UI: nobody has decided there.
@@ -123,9 +136,10 @@ def wait_for_answer(waiting: ledger.Action) -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         for key in _keyset().values():
             _delete_input(client, UUID(flow_run.id), key)
-    form = _form(waiting)
-    form._description = waiting.explanation
-    answer: RunInput = suspend_flow_run(wait_for_input=form, key=PAUSE_KEY, timeout=_seconds_left(waiting))
+    form = _form(waiting[0])
+    form._description = description(waiting)
+    timeout = min(map(_seconds_left, waiting))
+    answer: RunInput = suspend_flow_run(wait_for_input=form, key=PAUSE_KEY, timeout=timeout)
     return answer.model_dump()
 
 

@@ -6,6 +6,7 @@ The ledger's side; the suspended runs and their forms are in `tasks/approval_run
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+ENDED = ("Failed", "Crashed", "Completed", "TimedOut")
 TAKEN_BACK = {"decision": "reject", "approver": "Prefect", "comment": "its run was cancelled in Prefect", "body": "-"}
 
 
@@ -49,7 +51,7 @@ def request(store: Ledger, action_ids: Sequence[int]) -> None:
     table = ledger.Action
     with store.read() as session:
         query = sa.select(table).where(table.id.in_(action_ids), table.state == "waiting", table.flow_run_id.is_(None))
-        waiting = list(session.scalars(query))
+        waiting = list(session.scalars(query.order_by(table.id)))  # the same forms each time: they are told by it
     if not waiting:
         return
     forms: dict[tuple[str, int], list[ledger.Action]] = {}
@@ -84,11 +86,17 @@ def respond(
     """
     waiting = waiting_action(store, action_id)
     answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment, body=body)
+    if refused := _why_not(waiting, approval_runs.states([str(waiting.flow_run_id)])):
+        raise refused
     (waiting,) = _split_off(store, [waiting])
-    if refused := approval_runs.resume(str(waiting.flow_run_id), answer):
-        raise ApprovalError(f"action {action_id} ({waiting.title}) cannot be decided: {refused}")
+    if waiting.state != "waiting":
+        raise _answered_already(waiting)
+    if refusal := approval_runs.resume(str(waiting.flow_run_id), answer):
+        raise ApprovalError(f"action {action_id} ({waiting.title}) cannot be decided: {refusal}")
     # At once, not when a worker gets to the run: the list of what waits is then true, and a dead worker loses nothing.
-    settle_form(store, str(waiting.flow_run_id), answer)
+    settled = settle(store, action_id, answer)
+    if settled.verdict != ("approved" if approve else "rejected"):
+        raise ApprovalError(f"action {action_id} ({waiting.title}) was {settled.verdict} meanwhile")
 
 
 def respond_together(
@@ -107,18 +115,18 @@ def respond_together(
             outcomes[action_id] = None
         except ApprovalError as error:
             outcomes[action_id] = error
-    # An answer that was given in Prefect counts, although its run has not got to the ledger yet.
     states = approval_runs.states([str(action.flow_run_id) for action in chosen])
     for action in chosen:
-        if states.get(str(action.flow_run_id), SUSPENDED) != SUSPENDED:
-            outcomes[action.id] = ApprovalError(f"action {action.id} ({action.title}) was answered in Prefect already")
+        outcomes[action.id] = _why_not(action, states)
     by_workflow: dict[str, list[ledger.Action]] = {}
     for action in chosen:
         if outcomes[action.id] is None:
             by_workflow.setdefault(action.workflow, []).append(action)
     for some in by_workflow.values():
-        together = _split_off(store, some)
-        if approve:
+        moved = _split_off(store, some)
+        outcomes |= {action.id: _answered_already(action) for action in moved if action.state != "waiting"}
+        together = [action for action in moved if action.state == "waiting"]
+        if together and approve:
             outcomes |= _approve_together(store, together, approver, comment)
         else:
             outcomes |= _settle_each(store, together, "rejected", approver, comment)
@@ -146,19 +154,46 @@ def _approve_together(
     return outcomes
 
 
+def _why_not(action: ledger.Action, states: Mapping[str, str]) -> ApprovalError | None:
+    """Why an action cannot be decided on here, by the state of its form's run in Prefect; None when it can be."""
+    state = states.get(str(action.flow_run_id))
+    if state is None:
+        why = "its form was deleted in Prefect, and the workflow's next run makes a new one"
+        return ApprovalError(f"action {action.id} ({action.title}) cannot be decided: {why}")
+    # An answer that was given in Prefect counts, although its run has not got to the ledger yet.
+    return None if state == SUSPENDED else _answered_already(action)
+
+
+def _answered_already(action: ledger.Action) -> ApprovalError:
+    return ApprovalError(f"action {action.id} ({action.title}) was answered in Prefect already")
+
+
 def _split_off(store: Ledger, chosen: Sequence[ledger.Action]) -> list[ledger.Action]:
-    """These actions with forms that hold none but them: whoever decides on some of a form decides on no others."""
+    """These actions with forms that hold none but them: whoever decides on some of a form decides on no others.
+
+    Those whose form was answered in Prefect in that moment are settled by that answer.
+    """
     numbers = {action.id for action in chosen}
-    apart: dict[str, list[ledger.Action]] = {}
-    for run_id in dict.fromkeys(str(action.flow_run_id) for action in chosen):
-        form = _on_form(store, run_id)
-        if rest := [action for action in form if action.id not in numbers]:
-            apart[run_id] = [action for action in form if action.id in numbers]
-            approval_runs.describe_anew(run_id, rest)
+    forms = {run: _on_form(store, run) for run in dict.fromkeys(str(action.flow_run_id) for action in chosen)}
+    apart = {run: form for run, form in forms.items() if any(action.id not in numbers for action in form)}
     if not apart:
         return list(chosen)
-    _give_forms(store, list(apart.values()))
+    # Moved first, told afterwards: whatever happens in between, nobody decides on more than a form shows.
+    moved = {run: [action for action in form if action.id in numbers] for run, form in apart.items()}
+    _give_forms(store, list(moved.values()))
+    states = approval_runs.states(list(apart))
+    for run, form in apart.items():
+        if states.get(run) == SUSPENDED:
+            approval_runs.describe_anew(run, [action for action in form if action.id not in numbers])
+        elif given := _given(run, states.get(run, "")):
+            for action in moved[run]:
+                settle(store, action.id, given)
     return [action_of(store, action.id) for action in chosen]
+
+
+def _given(flow_run_id: str, state: str) -> dict[str, Any] | None:
+    """What a person answered on a run's form, or None. One who cancels the run has taken the answer back."""
+    return TAKEN_BACK if state in CANCELLED else approval_runs.answer_of(flow_run_id)
 
 
 def _on_form(store: Ledger, flow_run_id: str) -> list[ledger.Action]:
@@ -192,13 +227,17 @@ def take_in(store: Ledger, action_id: int) -> ledger.Decision:
     """
     run_id = str(flow_run.id)
     given = approval_runs.answer_of(run_id)
+    # The form is about what waits on this run, whatever the run's parameter says by now (it can be changed), and
+    # whatever action has this number by now (a ledger can be replaced by a backup). Only a run that somebody started
+    # by hand has nothing: it gets the action that it names.
     if given is None:
-        waiting = waiting_action(store, action_id)
-        _bind(store, action_id, run_id)
-        given = approval_runs.wait_for_answer(waiting)
+        form = _on_form(store, run_id)
+        if not form:
+            waiting = waiting_action(store, action_id)
+            _bind(store, action_id, run_id)
+            form = [waiting]
+        given = approval_runs.wait_for_answer(form)
     settle_form(store, run_id, given)
-    # The form was about these actions, whatever the run's parameter says by now (it can be changed), and whatever
-    # action has this number by now (a ledger can be replaced by a backup).
     table, mine = ledger.Decision, ledger.Action
     query = sa.select(table).join(mine).where(mine.flow_run_id == run_id).order_by(mine.id != action_id, mine.id)
     with store.read() as session:
@@ -239,19 +278,29 @@ def action_of(store: Ledger, action_id: int) -> ledger.Action:
 
 def settle_form(store: Ledger, flow_run_id: str, answer: dict[str, Any] | None) -> None:
     """Write a person's answer into the ledger for whatever waits on a run's form."""
-    for waiting in _on_form(store, flow_run_id):
-        settle(store, waiting.id, answer)
+    form = _on_form(store, flow_run_id)
+    if len({_decided_with(action) for action in form}) > 1:  # never made so: whoever answered cannot have seen it all
+        answer = {"unreadable": True}
+    for waiting in form:
+        with suppress(ApprovalError):  # decided on elsewhere in this moment
+            settle(store, waiting.id, answer, on_form=flow_run_id)
 
 
-def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None) -> ledger.Decision:
+def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None, on_form: str | None = None) -> ledger.Decision:
     """Write a person's answer into the ledger, once, and move the action on: to `pending` or to `rejected`.
 
     The approved payload, edited or not, is bound by its digest. An answer that cannot be read is never an approval,
     and no answer (None) means that the time is up. One that is there was given in time, however late it is settled:
     Prefect takes none after a form's timeout. Settling again returns the decision that is there.
 
+    Args:
+        store: where.
+        action_id: which.
+        answer: what was filled in.
+        on_form: the run on whose form it stood.
+
     Raises:
-        ApprovalError: nobody was asked about this action.
+        ApprovalError: nobody was asked about this action, or it has left that form.
     """
     with store.write() as session:
         action = session.get_one(ledger.Action, action_id)
@@ -260,6 +309,8 @@ def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None) -> ledg
             return decided
         if action.state != "waiting":
             raise ApprovalError(f"action {action_id} ({action.title}) does not wait for anybody: it is {action.state}")
+        if on_form is not None and action.flow_run_id != on_form:
+            raise ApprovalError(f"action {action_id} ({action.title}) is decided on elsewhere")
         decision = _read_answer(action, answer)
         session.add(decision)
         action.state = "pending" if decision.verdict == "approved" else decision.verdict
@@ -323,9 +374,10 @@ def _collect(store: Ledger, states: Mapping[str, str]) -> None:
     for flow_run_id, state in states.items():
         if state == SUSPENDED:
             continue
-        given = TAKEN_BACK if state in CANCELLED else approval_runs.answer_of(flow_run_id)
-        if given is not None:
+        if given := _given(flow_run_id, state):
             settle_form(store, flow_run_id, given)
+        elif state in ENDED:  # somebody forced it on, and it failed: it asks again
+            approval_runs.ask_anew(flow_run_id, _on_form(store, flow_run_id))
 
 
 def _forget_deleted_forms(store: Ledger, gone: Collection[str]) -> None:
@@ -341,7 +393,10 @@ def _expire(store: Ledger, workflow: str, now: datetime) -> None:
     """Close the waiting actions whose time is up. Their runs in Prefect are cancelled."""
     late = [a for a in _waiting(store, workflow) if a.expires_at and a.expires_at <= now]
     for action in late:
-        settle(store, action.id, approval_runs.answer_of(action.flow_run_id) if action.flow_run_id else None)
+        if action.flow_run_id is None:
+            settle(store, action.id, None)
+    for flow_run_id in dict.fromkeys(action.flow_run_id for action in late if action.flow_run_id):
+        settle_form(store, flow_run_id, approval_runs.answer_of(flow_run_id))
     approval_runs.cancel(sorted({a.flow_run_id for a in late if a.flow_run_id}), "Expired: nobody decided in time.")
 
 
@@ -349,7 +404,7 @@ def _waiting(store: Ledger, workflow: str) -> list[ledger.Action]:
     table = ledger.Action
     with store.read() as session:
         query = sa.select(table).where(table.workflow == workflow, table.state == "waiting")
-        return list(session.scalars(query))
+        return list(session.scalars(query.order_by(table.id)))
 
 
 def _read_answer(action: ledger.Action, answer: dict[str, Any] | None) -> ledger.Decision:
@@ -366,7 +421,8 @@ def _read_answer(action: ledger.Action, answer: dict[str, Any] | None) -> ledger
         decision.verdict, decision.comment = "expired", "nobody decided in time"
         return decision
     try:
-        form = (EditableDecision if editable else Decision).model_validate(answer)
+        filled = {name: value for name, value in answer.items() if editable or name != "body"}
+        form = (EditableDecision if editable else Decision).model_validate(filled)
         approved = form.decision.strip().lower() == "approve"
         payload = dict(action.payload)
         if isinstance(form, EditableDecision) and editable and approved:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from tasks.scoring import Answered, Scores, can_be_wrong, case_key, judged, perc
 
 LISTED = 10
 """Versions that an error names, the newest first."""
+
+WHERE_ASKED = re.compile(r"(@[^@/]+)?(/\d+)?$")
+"""What `Claude.identity` adds to the model's name."""
 
 
 class ComparisonError(Exception):
@@ -67,6 +71,10 @@ class Comparison(BaseModel):
     """Why with this one, in words."""
     cases: int
     fields: tuple[FieldPair, ...]
+    answered: int = 0
+    """Cases that both have answered, whether or not the answers can be compared."""
+    retyped: bool = False
+    """Whether that one had another answer type: only the fields that both have are compared."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ def compare(
     theirs: Mapping[str, Answered],
     reference: Reference,
     fields: Sequence[str] = (),
+    *,
+    retyped: bool = False,
 ) -> Comparison:
     """The paired comparison.
 
@@ -96,16 +106,25 @@ def compare(
         theirs: by `case_key`.
         reference: whose `theirs` are.
         fields: the fields to compare; without any, every one that the cases expect and that can be right or wrong.
+        retyped: `theirs` were of another answer type, and are read field by field. What they lack is left out.
     """
     shared = [case for case in cases if case_key(case) in ours and case_key(case) in theirs]
     both = list(zip(judged(prompt, shared, ours), judged(prompt, shared, theirs), strict=True))
     names = [name for name in can_be_wrong(prompt.answer, shared) if name in fields or not fields]
-    pairs = [
-        pair(name, [(a.case.name, a.parts[name].right, b.parts[name].right) for a, b in both if name in a.parts])
+    if retyped:
+        both = [(a, b) for a, b in both if any(name in b.parts for name in names)]
+    results = {
+        name: [(a.case.name, a.parts[name].right, b.parts[name].right) for a, b in both if name in b.parts]
         for name in names
-    ]
+    }
     return Comparison(
-        version=reference.version, model=reference.model, why=reference.why, cases=len(shared), fields=tuple(pairs)
+        version=reference.version,
+        model=reference.model,
+        why=reference.why,
+        cases=len(both),
+        fields=tuple(pair(name, each) for name, each in results.items() if each),
+        answered=len(shared),
+        retyped=retyped,
     )
 
 
@@ -159,6 +178,19 @@ def _regressions(rule: Evidence, comparison: Comparison) -> Iterator[str]:
             worse, allowed = points(one.loss), points(rule.worse_by)
             than = f"than {comparison.version} on {one.of} cases"
             yield f"{one.field}: {worse} worse {than}, at most {allowed} are allowed"
+
+
+def shortage(rule: Evidence, comparison: Comparison) -> str:
+    """Why a comparison says little or nothing; empty when it is of as many cases as the card asks for."""
+    if comparison.cases >= rule.cases:
+        return ""
+    asks = f"the card asks for {rule.cases}"
+    if comparison.retyped:
+        return (
+            f"NOT COMPARED with {comparison.version}: its answers had other fields than today's, and only "
+            f"{comparison.cases} of them can be compared, {asks}"
+        )
+    return f"only {comparison.cases} cases are answered by {comparison.version} as well, {asks}: that says little"
 
 
 def points(difference: float) -> str:
@@ -231,8 +263,8 @@ def rebuilt(prompt: Prompt, row: PromptVersion) -> Prompt:
 
 
 def family(identity: str) -> str:
-    """A model's name, without what it has learnt from."""
-    return identity.partition("+")[0]
+    """A model's name, without what it has learnt from, and where and how it is asked."""
+    return WHERE_ASKED.sub("", identity.partition("+")[0])
 
 
 def _who_answered(session: Session, prompt: str, keys: Set[str]) -> set[str]:

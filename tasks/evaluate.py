@@ -78,13 +78,14 @@ def evaluate(
         usd: the most US dollars that may be spent now. A call counts at its worst until it is answered; for good, if
             its reply was lost.
         confidence: the probability, 0 to 1, under which the card leaves an answer to a person.
-        again: ask anew what was answered before.
+        again: ask anew what was answered before, or is being answered by a batch.
         batch: hand the cases in as a batch, and wait for it. One that is under way for this version is taken up again.
         on_progress: told each time that answers came, and each time that the batch was looked at.
         poll_seconds: how often a batch is looked at.
 
     Raises:
-        EvaluationStopped: the limit is too low for the rest, or a call failed for good. What was answered is kept.
+        EvaluationStopped: the limit is too low for the rest, or a call failed for good, or a batch is under way and
+            this is none. What was answered is kept.
         VendorError: the model's price is not known; nothing was asked.
         PromptError: the prompt does not fit the cases' inputs, or has a field that the model cannot fill in.
     """
@@ -93,8 +94,11 @@ def evaluate(
     prompt.render(cases[0].inputs)  # what is wrong with all of them is told before anything is begun
     model.worst_cost(Request(prompt, cases[0].inputs))
     version = versions.remember(ledger, prompt, model)
-    row = new_row(ledger, prompt, model, version, cases, source, batch=batch)
     by_key = {case_key(case): case for case in cases}
+    # Asked one by one, what a batch that was left is about to answer would be paid for twice.
+    missing = not again and len(known_answers(ledger, prompt, version, by_key.keys())) < len(by_key)
+    take_up = batch or (missing and isinstance(model, Batches))
+    row = new_row(ledger, prompt, model, version, cases, source, take_up=take_up)
     answers = known_answers(ledger, prompt, version, by_key.keys(), evaluation=row.id if again else None)
     known = len(answers)
     sheet = Sheet(ledger, row, prompt, model, by_key, answers, Purse(usd, row.cost), on_progress)

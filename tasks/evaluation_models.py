@@ -7,6 +7,7 @@ from blocks.anthropic import Claude
 from blocks.models import Model
 from blocks.prices import Tokens, list_cost
 from tasks.card import Card
+from tasks.comparison import family
 from tasks.run import model_of
 
 EMBEDDED = "embedded"
@@ -43,12 +44,14 @@ def named(name: str | None, card: Card | None, prompt: str) -> Model:
 def of_identity(identity: str, card: Card | None, prompt: str) -> Model:
     """The model that a remembered version was asked of, by the version's `PromptVersion.model`.
 
+    It is asked where the card's block is: whoever asks compares the version, which another address changes.
+
     Raises:
         ModelError: it is the embedded one; or as `named`.
     """
     if identity.startswith(EMBEDDED):
         raise ModelError("the embedded model has learnt from other examples since")
-    return _with_the_cards_key(identity, card, prompt)
+    return _with_the_cards_key(family(identity), card, prompt)
 
 
 def _block(name: str) -> Claude:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from blocks.ledger import Ledger
+from blocks.ledger import Ledger, PromptVersion
 from tasks import comparison as comparisons
 from tasks.card import Card, Evidence
 from tasks.comparison import Comparison, FieldPair, Reference, points
@@ -89,6 +89,15 @@ def report(
     workflow = card.workflow if card else None
     found = reference or comparisons.version_in_use(ledger, outcome.prompt, outcome.version, outcome.cases, workflow)
     compared = _compared(ledger, outcome, found, rule) if found else None
+    failures = comparisons.gate(rule, outcome.scores, compared)
+    if compared and (short := comparisons.shortage(rule, compared)):
+        # Who asks for a comparison must not be told that it passed. One that was found by itself may be of any age.
+        if reference and compared.retyped and compared.answered:
+            failures = (*failures, short)
+        else:
+            notes = (*notes, short)
+    elif compared and (thin := ", ".join(_not_compared(outcome.scores, rule, compared))):
+        notes = (*notes, f"NOT COMPARED with {compared.version}, whose answers had other fields: {thin}")
     judged = {one.field for one in fields_judged(outcome.scores, rule)}
     wrong = [one for one in outcome.judged if not all(part.right for part in one.parts.values())]
     wrong.sort(key=lambda one: all(part.right for field, part in one.parts.items() if field in judged))
@@ -96,15 +105,27 @@ def report(
         outcome=outcome,
         rule=rule,
         comparison=compared,
-        failures=comparisons.gate(rule, outcome.scores, compared),
+        failures=failures,
         notes=tuple(notes),
         wrong=tuple(_wrong(outcome, one) for one in wrong),
     )
 
 
 def _compared(ledger: Ledger, outcome: Outcome, reference: Reference, rule: Evidence) -> Comparison:
-    theirs = known_answers(ledger, outcome.prompt, reference.version, outcome.answers.keys())
-    return comparisons.compare(outcome.prompt, outcome.cases, outcome.answers, theirs, reference, rule.judged)
+    with ledger.read() as session:
+        was = session.get_one(PromptVersion, reference.version).content
+    retyped = was.get("schema") != outcome.prompt.schema
+    theirs = known_answers(ledger, outcome.prompt, reference.version, outcome.answers.keys(), partly=retyped)
+    return comparisons.compare(
+        outcome.prompt, outcome.cases, outcome.answers, theirs, reference, rule.judged, retyped=retyped
+    )
+
+
+def _not_compared(scores: Scores, rule: Evidence, compared: Comparison) -> Iterator[str]:
+    """The judged fields that too few answers of another type have."""
+    of = {one.field: one.of for one in compared.fields}
+    every = fields_judged(scores, rule) if compared.retyped else ()
+    return (one.field for one in every if of.get(one.field, 0) < min(rule.cases, one.of))
 
 
 def _wrong(outcome: Outcome, one: Judged) -> Wrong:
@@ -179,7 +200,7 @@ def verdict(found: Report) -> str:
         return "Failed: " + "; ".join(found.failures)
     shares = [f"{one.field} {percent(one.right, one.of)}" for one in fields_judged(found.outcome.scores, found.rule)]
     bar = f"at least {found.rule.accuracy:.0%} of {found.rule.cases} cases or more"
-    if found.comparison:
+    if found.comparison and not comparisons.shortage(found.rule, found.comparison):
         bar += f", and at most {points(found.rule.worse_by)} worse than {found.comparison.version}"
     return f"Passed: {', '.join(shares)} right ({bar})"
 

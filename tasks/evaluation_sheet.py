@@ -19,10 +19,10 @@ from blocks.models import Model, Reply, Request
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from prompts import Case, Prompt
-from tasks.answers import judge
+from tasks.answers import STOPPED, judge
 from tasks.evaluation_calls import Batches, CallFailed, Came, Line, OverLimit, Purse, Wanted, priced, results, submit
 from tasks.prompt import TooLong, fit
-from tasks.scoring import Answered, Scores, score
+from tasks.scoring import Answered, Scores, partly_read, score
 
 DID_NOT_FIT = "model_context_window_exceeded"
 """The stop reason of an input that is not sent, since it is too long."""
@@ -59,18 +59,24 @@ class Sheet:
     began: float = field(default_factory=time.monotonic)
 
     def fill(self) -> None:
-        """Ask about what is missing."""
+        """Ask about what is missing, once a batch that was left has been taken in.
+
+        Raises:
+            EvaluationStopped: the batch is still under way; to ask now would be to pay twice.
+        """
         self._tell()
+        if self.row.batch_id and isinstance(self.model, Batches):
+            self._collect(self.model, 0, self._not_now)
         Line(self.model, self._wanted(), self.purse, self.keep, self._tell).ask()
 
     def fill_by_batch(self, batches: Batches, poll_seconds: float) -> None:
         """Take up the batch that is under way, if there is one, and hand in what it leaves unanswered."""
         if self.row.batch_id:
-            self._collect(batches, poll_seconds)
+            _none_failed(self._collect(batches, poll_seconds, self._tell))
         if wanted := self._wanted():
             self.row.batch_id = submit(batches, wanted, self.purse)
             self._update(batch_id=self.row.batch_id)  # from here on it is not paid for twice
-            self._collect(batches, poll_seconds)
+            _none_failed(self._collect(batches, poll_seconds, self._tell))
 
     def finish(self, threshold: float) -> Scores:
         """Score the answers, and close the evaluation."""
@@ -113,19 +119,18 @@ class Sheet:
             self.keep(too_long)
         return priced(self.model, requests)
 
-    def _collect(self, batches: Batches, poll_seconds: float) -> None:
+    def _collect(self, batches: Batches, poll_seconds: float, look: Callable[[], None]) -> list[CallFailed]:
+        """Take in a batch once it has ended; returns the cases that it has no answer to."""
         batch_id = self.row.batch_id or ""
         try:
-            found = results(batches, batch_id, poll_seconds, self._tell)
+            found = results(batches, batch_id, poll_seconds, look)
         except CallFailed as error:
             if _is_gone(error.error):  # the next evaluation must not wait for it for ever
                 self.row.batch_id = None
                 self._update(batch_id=None)
             raise
         self._take_in(batch_id, {key: reply for key, reply in found.items() if isinstance(reply, Reply)})
-        failed = [CallFailed(e, key) for key, e in found.items() if isinstance(e, VendorError) and key in self.cases]
-        if failed:
-            raise failed[0]
+        return [CallFailed(e, key) for key, e in found.items() if isinstance(e, VendorError) and key in self.cases]
 
     def _take_in(self, batch_id: str, replies: Mapping[str, Reply]) -> None:
         """The answers and the end of the batch in one transaction, so that they are counted once, whoever waited."""
@@ -134,7 +139,9 @@ class Sheet:
         waiting = sa.and_(self._mine, Evaluation.batch_id == batch_id)
         with self.ledger.write() as session:
             ended = sa.update(Evaluation).where(waiting).values(batch_id=None, cost=spent).returning(Evaluation.id)
-            if session.scalar(ended) is not None and rows:
+            if session.scalar(ended) is None:  # another process was first, in this row or in one of its own
+                spent = session.scalars(sa.select(Evaluation.cost).where(self._mine)).one()
+            elif rows:
                 session.execute(sa.insert(CaseAnswer), rows)
         self.row.batch_id, self.purse.spent = None, spent
         self._take(list(replies.items()))
@@ -195,6 +202,12 @@ class Sheet:
     def _tell(self) -> None:
         self.tell(Progress(len(self.answers), len(self.cases), self.purse.spent, self.row.batch_id or ""))
 
+    def _not_now(self) -> None:
+        raise EvaluationStopped(
+            f"batch {self.row.batch_id} is under way for this version: {self._so_far()}. The same evaluation with "
+            f"--batch waits for it (signoff eval {self.prompt.name} --batch), and with --again asks all the same"
+        )
+
     def _over_limit(self) -> str:
         worst = sum((cost for _, cost in self._wanted().values()), Decimal(0))
         halved = f", or ${_cents(worst * BATCH_PRICE)} with --batch" if isinstance(self.model, Batches) else ""
@@ -214,11 +227,12 @@ class Sheet:
 
 
 def new_row(
-    ledger: Ledger, prompt: Prompt, model: Model, version: str, cases: Sequence[Case], source: str, *, batch: bool
+    ledger: Ledger, prompt: Prompt, model: Model, version: str, cases: Sequence[Case], source: str, *, take_up: bool
 ) -> Evaluation:
-    """The row of a new evaluation; with `batch`, of the one whose batch is under way for this version, if there is one.
+    """The row of a new evaluation; with `take_up`, of the one whose batch is under way for this version, if there is.
 
-    Cases may have changed since it was handed in: its answers are found by their inputs.
+    If that one was of other cases, a new row takes the batch over: its answers are found by their inputs, and a row
+    must not have the source of one evaluation and the scores of another.
     """
     table = Evaluation
     with ledger.write() as session:
@@ -226,9 +240,15 @@ def new_row(
         dead = sa.and_(table.prompt_version == version, table.state == "running", table.batch_id.is_(None))
         session.execute(sa.update(table).where(dead).values(state="stopped", ended_at=utcnow()))
         waiting = sa.select(table).where(table.prompt_version == version, table.batch_id.is_not(None))
-        row = session.scalar(waiting.order_by(table.id.desc()).limit(1)) if batch else None
-        row = row or Evaluation(prompt=prompt.name, prompt_version=version, model=model.model_id, cost=Decimal(0))
-        row.source, row.cases, row.cases_digest = source, len(cases), digest(cases)
+        left = session.scalar(waiting.order_by(table.id.desc()).limit(1)) if take_up else None
+        if left and (left.source, left.cases_digest) == (source, digest(cases)):
+            row = left
+        else:
+            row = Evaluation(prompt=prompt.name, prompt_version=version, model=model.model_id, cost=Decimal(0))
+            row.source, row.cases, row.cases_digest = source, len(cases), digest(cases)
+            if left:
+                row.batch_id, left.batch_id = left.batch_id, None
+                left.state, left.ended_at = "stopped", utcnow()
         row.state, row.ended_at, row.seconds = "running", None, row.seconds or 0.0
         session.add(row)
     return row
@@ -240,21 +260,34 @@ def digest(cases: Sequence[Case]) -> str:
 
 
 def known_answers(
-    ledger: Ledger, prompt: Prompt, version: str, keys: Set[str], evaluation: int | None = None
-) -> dict[str, Answered]:
-    """The newest answer of a version to each of these cases, by key; only those of one evaluation, if it is given."""
+    ledger: Ledger, prompt: Prompt, version: str, keys: Set[str], evaluation: int | None = None,
+    *, partly: bool = False,
+) -> dict[str, Answered]:  # fmt: skip
+    """The newest answer of a version to each of these cases, by key.
+
+    Args:
+        ledger: where they are.
+        prompt: whose answer type they are read by.
+        version: whose they are.
+        keys: of the cases, as in `case_key`.
+        evaluation: only those of this one.
+        partly: the version had another answer type: what its answers share with today's is read, field by field.
+    """
     query = sa.select(CaseAnswer).where(CaseAnswer.prompt_version == version).order_by(CaseAnswer.id)
     if evaluation is not None:
         query = query.where(CaseAnswer.evaluation_id == evaluation)
     with ledger.read() as session:
         newest = {row.case_key: row for row in session.scalars(query) if row.case_key in keys}
-    return {key: _read(prompt, row, row.reply) for key, row in newest.items()}
+    return {key: _read(prompt, row, row.reply, partly=partly) for key, row in newest.items()}
 
 
-def _read(prompt: Prompt, came: Reply | CaseAnswer, text: str) -> Answered:
+def _read(prompt: Prompt, came: Reply | CaseAnswer, text: str, *, partly: bool = False) -> Answered:
     verdict = judge(prompt.answer, text, came.stop_reason)
+    answer = verdict.answer
+    if partly and came.stop_reason not in STOPPED:
+        answer = partly_read(prompt.answer, text)
     return Answered(
-        answer=verdict.answer,
+        answer=answer,
         complaint=verdict.complaint,
         input_tokens=came.input_tokens,
         output_tokens=came.output_tokens,
@@ -275,6 +308,11 @@ def _fitting(prompt: Prompt, case: Case, limit: int) -> tuple[Request, int]:
         request = fit(request, limit)
         system, user = prompt.render(request.variables)
     return request, len(system.encode()) + len(user.encode())
+
+
+def _none_failed(failed: Sequence[CallFailed]) -> None:
+    if failed:
+        raise failed[0]
 
 
 def _is_gone(error: VendorError) -> bool:

@@ -17,7 +17,7 @@ from tasks.evidence import HELD_OUT
 from tasks.run import model_of
 
 
-@task(name="evaluate", task_run_name="evaluate-{card.prompt}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="evaluate", task_run_name="evaluate-{card.workflow}", cache_policy=NO_CACHE, persist_result=False)
 def evaluate_card(ledger: Ledger, card: Card) -> str:
     """Evaluate the prompt of a card with the card's model, within the card's dollars; returns the verdict.
 
@@ -28,7 +28,7 @@ def evaluate_card(ledger: Ledger, card: Card) -> str:
     """
     found = measured(ledger, card)
     create_markdown_artifact(
-        key=f"{card.prompt.replace('_', '-')}-evaluation",
+        key=f"{card.workflow.replace('_', '-')}-evaluation",
         markdown=as_markdown(found),
         description=f"How {card.prompt} does on its held-out cases",
     )
@@ -70,7 +70,7 @@ def measured(ledger: Ledger, card: Card) -> Report:
 
 
 def _alert(ledger: Ledger, card: Card, found: Report) -> None:
-    key = f"evaluation:{card.prompt}"
+    key = f"evaluation:{card.workflow}"
     if found.passed:
         alerts.close_alert(ledger, key)
     else:

@@ -199,7 +199,7 @@ def _figures(session: Session, card: Card, version: str, since: datetime | None)
         mine = sa.and_(mine, Record.created_at > since)
     evaluation = _newest_evaluation(session, version)
     decided = _decided(session, mine, card.evidence.approvals).values()
-    asked = session.scalars(_asked(mine).limit(card.evidence.records)).all()
+    asked = session.execute(_asked(mine).limit(card.evidence.records)).tuples().all()
     seen = dict(session.execute(_observed(mine)).tuples().all())
     return Figures(
         scores=Scores.model_validate(evaluation.scores) if evaluation else None,
@@ -209,7 +209,7 @@ def _figures(session: Session, card: Card, version: str, since: datetime | None)
         rejected=sum(rejected for rejected, _ in decided),
         edited=sum(edited for _, edited in decided),
         asked=len(asked),
-        unusable=sum(state == records.QUARANTINED for state in asked),
+        unusable=sum(state == records.QUARANTINED and unanswered for state, unanswered in asked),
         agreed=seen.get(True, 0),
         differed=seen.get(False, 0),
     )
@@ -243,10 +243,17 @@ def _decided(session: Session, mine: sa.ColumnElement[bool], most: int) -> dict[
     return found
 
 
-def _asked(mine: sa.ColumnElement[bool]) -> sa.Select[tuple[str]]:
-    """The states of the records that the model has answered, newest first."""
+def _asked(mine: sa.ColumnElement[bool]) -> sa.Select[tuple[str, bool]]:
+    """The records that the model was asked about, newest first: the state, and whether there is no usable answer.
+
+    One that was set aside with an answer is no fault of the model's: our own code could make nothing of it.
+    """
     states = (*ANSWERED, records.VALIDATED, records.QUARANTINED)
-    return sa.select(Record.state).where(mine, Record.state.in_(states)).order_by(Record.id.desc())
+    return (
+        sa.select(Record.state, Record.answer.is_(None))
+        .where(mine, Record.state.in_(states))
+        .order_by(Record.id.desc())
+    )
 
 
 def _observed(mine: sa.ColumnElement[bool]) -> sa.Select[tuple[bool | None, int]]:

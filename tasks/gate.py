@@ -98,12 +98,13 @@ def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str]
 
 def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, cost: Decimal) -> list[ledger.Action]:
     seen: Counter[str] = Counter()
-    rows = []
+    stage, rows = _stage_of(run, record), []
+    expires_at = utcnow() + timedelta(days=run.card.thresholds.approval_days)
     known = output.Known(record)
     why = explain(record)
     for action in wanted:
         seen[action.kind] += 1
-        state, reason = state_for(action, run.card, run.stage, run.left_out)
+        state, reason = state_for(action, run.card, stage, run.left_out)
         if state != "refused" and (foreign := output.objection(action, known, run.card.allowed)):
             state, reason = "refused", f"{HELD_BACK}{foreign}"
         payload = action.model_dump(mode="json")
@@ -121,13 +122,20 @@ def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, 
                 digest=actions.digest(action.kind, payload, credential),
                 credential=credential,
                 explanation=_explanation(action, why, cost) if state != "pending" else "",
-                stage=run.stage,
+                stage=stage,
                 state=state,
                 reason=reason,
-                expires_at=utcnow() + timedelta(days=run.card.thresholds.approval_days),
+                expires_at=expires_at,
             )
         )
     return rows
+
+
+def _stage_of(run: Run, record: Record) -> Stage:
+    """The run's stage; what another version of the prompt had answered has not earned what this one has."""
+    if record.prompt_version in (None, run.prompt_version) or run.stage is not Stage.SELECTIVE:
+        return run.stage
+    return Stage.GATED
 
 
 def _key(record: Record, kind: str, nth: int) -> str:

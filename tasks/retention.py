@@ -22,7 +22,9 @@ from sqlalchemy.orm.attributes import flag_modified
 import prompts
 from blocks.ledger import (
     Action,
+    CaseAnswer,
     Decision,
+    Evaluation,
     Ledger,
     Mirror,
     ModelCall,
@@ -35,6 +37,7 @@ from blocks.ledger import (
 from blocks.ledger.tables import Base
 from tasks import records, shadow_report
 from tasks.actions import KINDS
+from tasks.evidence import HELD_OUT
 
 SETTING = "SIGNOFF_RETENTION_DAYS"
 DEFAULT_DAYS = 90
@@ -121,9 +124,33 @@ def apply(ledger: Ledger, workflow: str | None = None) -> int:
         RetentionError: the setting is no whole number of days.
     """
     keep = days()
+    shadow_report.give_up(ledger, workflow)
     if not keep:
         return 0
+    _forget_private_answers(ledger, keep)
     return redact(ledger, due(ledger, keep, workflow, limit=MOST), by=BY_RULE).records
+
+
+def _forget_private_answers(ledger: Ledger, older_than_days: int) -> None:
+    """Take out what was answered to a file's cases, which may be real mail, so many days ago. The scores stay.
+
+    Without its key an answer is found no more, so a later evaluation asks anew instead of judging a blank.
+    """
+    before = utcnow() - timedelta(days=older_than_days)
+    private = sa.select(Evaluation.id).where(Evaluation.source != HELD_OUT)
+    old = (CaseAnswer.evaluation_id.in_(private), CaseAnswer.created_at < before, CaseAnswer.case_key != "")
+    with ledger.read() as session:
+        wanted = session.execute(
+            sa.select(CaseAnswer.evaluation_id, sa.func.count()).where(*old).group_by(sa.text("1"))
+        )
+        counts = [(number, count) for number, count in wanted]
+    if not counts:
+        return
+    with ledger.write() as session:
+        _leave_no_trace(session)
+        session.execute(sa.update(CaseAnswer).where(*old).values(reply="", case_key=""))
+        for number, count in counts:
+            history.note(session, history.REDACTED, f"evaluations/{number}", fields=count, by=BY_RULE)
 
 
 def due(ledger: Ledger, older_than_days: int, workflow: str | None = None, limit: int | None = None) -> list[int]:
@@ -272,7 +299,7 @@ def _cuts(session: Session, closed: Sequence[Record]) -> Iterable[tuple[Base, di
     return chain(
         ((record, _record_cut(record, prompt_of.get(record.id))) for record in closed),
         ((call, {"reply": ""}) for call in calls),
-        ((mirror, _mirror_cut(mirror, prompt_of.get(mirror.record_id))) for mirror in mirrors),
+        ((mirror, _mirror_cut(mirror)) for mirror in mirrors),
         _cuts_of_actions(session, theirs),
     )
 
@@ -312,9 +339,12 @@ def _action_cut(action: Action) -> dict[str, Any]:
     return {"title": f"{noun} (redacted)", "payload": payload, "explanation": "", "progress": None, "reason": None}
 
 
-def _mirror_cut(mirror: Mirror, prompt: str | None) -> dict[str, Any]:
-    """How long it took, who did it and whether it failed stay: the baseline is made of these."""
-    return {"answer": _labels(mirror.answer, _choices(prompt)), "steps": [], "comment": ""}
+def _mirror_cut(mirror: Mirror) -> dict[str, Any]:
+    """How long it took, who did it and whether it failed stay: the baseline is made of these.
+
+    No model may have answered the record, so the prompt is the one of the workflow's name (`signoff check` sees to it).
+    """
+    return {"answer": _labels(mirror.answer, _choices(mirror.workflow.replace("-", "_"))), "steps": [], "comment": ""}
 
 
 def _figures_of(found: Mapping[str, Any]) -> dict[str, Any]:

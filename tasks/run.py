@@ -46,6 +46,9 @@ class Run:
     ledger: Ledger
     stage: Stage
     budget: Budget
+    model: Model
+    prompt_version: str
+    """The version of the card's prompt as this run's model answers it."""
     started_at: datetime = field(default_factory=utcnow)
     notes: list[str] = field(default_factory=list)
     """What a person should know of this run, for its summary, once each."""
@@ -81,16 +84,6 @@ class Run:
         """Add to the notes, unless it stands there already."""
         if text not in self.notes:
             self.notes.append(text)
-
-    @cached_property
-    def model(self) -> Model:
-        """The card's model, or the embedded one when nobody has saved its credential."""
-        return model_of(self.card)
-
-    @cached_property
-    def prompt_version(self) -> str:
-        """The version of the card's prompt as this run's model answers it."""
-        return versions.remember(self.ledger, prompts.load(self.card.prompt), self.model)
 
     def look_at_stage(self) -> Stage:
         """The stage as it is now: the emergency stop holds from the next batch on, not from the next run."""
@@ -135,11 +128,13 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
         LedgerError: the ledger cannot be opened.
     """
     store = store or Ledger.open()
-    version = versions.remember(store, prompts.load(card.prompt), model_of(card))
+    model = model_of(card)  # once: what was assessed is what is asked
+    version = versions.remember(store, prompts.load(card.prompt), model)
     earned = supported(store, card, version)
     stage, reason = effective_stage(card, earned)
     with alive(store, card.workflow, stage) as run_id:
-        run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=Budget(store, card, run_id))
+        budget = Budget(store, card, run_id)
+        run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=budget, model=model, prompt_version=version)
         run.earned, run.looked_at = earned, time.monotonic()
         if stage is not card.stage:
             run.note(f"runs {stage} instead of {card.stage}: {reason}")

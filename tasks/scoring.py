@@ -9,6 +9,7 @@ import re
 import statistics
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
@@ -16,10 +17,11 @@ from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from prompts import Case, Prompt
+from prompts.cases import partial
 from prompts.fields import Extract, Probability, Template, probability_field
 
 NOTHING = "(none)"
@@ -79,7 +81,7 @@ class Answered:
     """What a model answered to one case: its first answer, since one that has to be asked for again is no good one."""
 
     answer: BaseModel | None
-    """None when what came is no answer."""
+    """None when what came is no answer. Of a `prompts.cases.partial` type where it was read by `partly_read`."""
     complaint: str
     """What was wrong with it then."""
     input_tokens: int
@@ -158,6 +160,21 @@ def can_be_wrong(kind: type[BaseModel], cases: Iterable[Case]) -> tuple[str, ...
     return tuple(name for name in kind.model_fields if name in expected and _is_right_or_wrong(kind, name))
 
 
+def partly_read(kind: type[BaseModel], text: str) -> BaseModel | None:
+    """What an answer of another type says in this type's fields, as far as it can be read; None when it is none."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(said, dict):
+        return None
+    fields: dict[str, Any] = {}
+    for name in kind.model_fields.keys() & said.keys():
+        with suppress(ValidationError):
+            fields[name] = _reader(kind, name).validate_json(json.dumps(said[name]))
+    return partial(kind).model_construct(set(fields), **fields)
+
+
 def wilson(right: int, of: int) -> tuple[float, float]:
     """The Wilson score interval at 95 % of `right` in `of`, two shares of 0 to 1."""
     share, spread = right / of, Z * Z / of
@@ -181,6 +198,8 @@ def calibration_error(certainties: Sequence[tuple[float, bool]], bins: int = BIN
 
 def _judged(kind: type[BaseModel], case: Case, came: Answered) -> Judged:
     names = can_be_wrong(kind, [case])
+    if came.answer is not None and not isinstance(came.answer, kind):  # what was not there is neither right nor wrong
+        names = tuple(name for name in names if name in came.answer.model_fields_set)
     return Judged(case, came, {name: _part(kind, name, case.expect[name], came.answer) for name in names})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from blocks import connections
-from blocks.ledger import Action, Decision, Record
+from blocks.ledger import Action, Decision, Ledger, Record, history, utcnow
 from tasks import actions
 from tasks.actions import BY_CARD, KINDS, PostMessage
 from tasks.card import Stage
@@ -27,6 +28,9 @@ MARK = "shadow-report"
 
 MOST_RECORDS = 50
 """In one message. Slack cuts a text off at 40,000 characters."""
+
+TOO_LATE = "nobody could be told in time"
+"""The reason of a report that is given up."""
 
 LONGEST_NAME = 80
 LONGEST_WANTED = 400
@@ -57,6 +61,24 @@ def tell(run: Run, ids: Sequence[int]) -> None:
         for start in range(0, len(numbers), MOST_RECORDS):
             some = numbers[start : start + MOST_RECORDS]
             _add(session, run, credential, some, _message(session, run.card.workflow, {i: wanted[i] for i in some}))
+
+
+def give_up(ledger: Ledger, workflow: str | None = None) -> None:
+    """Refuse the reports that could not be posted within the card's `approval_days`.
+
+    Else one for a channel that is gone would keep its records from losing their personal data for ever.
+    """
+    late = sa.and_(is_one(), Action.state.in_(("pending", "unknown")), Action.run_id.is_(None))
+    late = sa.and_(late, Action.expires_at <= utcnow())
+    if workflow is not None:
+        late = sa.and_(late, Action.workflow == workflow)
+    with ledger.read() as session:  # a run that has none takes no writer's turn for it
+        if session.scalar(sa.select(Action.id).where(late).limit(1)) is None:
+            return
+    refused = sa.update(Action).where(late).values(state="refused", reason=TOO_LATE, updated_at=utcnow())
+    with ledger.write() as session:
+        for number in session.scalars(refused.returning(Action.id)).all():
+            history.note(session, "action refused", f"actions/{number}")
 
 
 def is_one() -> sa.ColumnElement[bool]:
@@ -108,6 +130,7 @@ def _add(session: Session, run: Run, credential: str, ids: Sequence[int], text: 
         explanation="",
         stage=Stage.SHADOW,
         state="pending",
+        expires_at=utcnow() + timedelta(days=run.card.thresholds.approval_days),
     )
     session.add(report)
     session.flush()

@@ -37,8 +37,10 @@ def answers(run: Run, ids: Sequence[int], variables: Variables) -> None:
     kind = prompts.load(run.card.prompt).answer
     verdicts = {r.id: [judge(kind, *reply) for reply in replies] for r, replies in _replies(run, batch)}
     good = [r for r in batch if verdicts[r.id][-1].answer]
+    # Made before the ledger is locked: the built-in model may first have to learn where it is sure.
+    changes = [_validated(run, r, verdicts[r.id][-1]) for r in good]
     with run.ledger.write() as session:
-        records.move(session, (_validated(run, r, verdicts[r.id][-1]) for r in good))
+        records.move(session, changes)
     bad = [r for r in batch if not verdicts[r.id][-1].answer]
     outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables), bad)
     failures = {record.id: outcome for record, outcome in outcomes if isinstance(outcome, VendorError)}
@@ -60,7 +62,7 @@ def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Var
         if reply is None:
             return None
         verdicts.append(judge(prompt.answer, reply.text, reply.stop_reason))
-    return _store(run, _validated(run, record, last))
+    return _store(run, {**_validated(run, record, last), "prompt_version": run.prompt_version})
 
 
 def _replies(run: Run, batch: Sequence[Record]) -> Iterator[tuple[Record, list[tuple[str, str]]]]:

@@ -322,7 +322,7 @@ class Evaluation(Base):
 
 
 class CaseAnswer(Base):
-    """What one prompt version answered to one case. The newest counts; cases hold no personal data."""
+    """What one prompt version answered to one case. The newest counts; a private file's are blanked in time."""
 
     __tablename__ = "case_answers"
     __table_args__ = (Index("ix_case_answers_version", "prompt_version", "case_key"),)

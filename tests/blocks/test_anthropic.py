@@ -63,6 +63,22 @@ def test_claude_is_a_model(claude: Claude) -> None:
     assert model.input_limit() == 90_000
 
 
+@pytest.mark.parametrize(
+    ("changes", "identity"),
+    [
+        ({}, "claude-haiku-5-5"),
+        ({"address": "https://API.anthropic.com:443/"}, "claude-haiku-5-5"),
+        ({"address": "http://me:secret@127.0.0.1:8080/v1"}, "claude-haiku-5-5@127.0.0.1:8080"),
+        ({"address": "http://own.example:80"}, "claude-haiku-5-5@own.example"),
+        ({"input_characters": 40_000}, "claude-haiku-5-5/40000"),
+        ({"model": "own/7", "address": "https://own.example", "input_characters": 9}, "own/7@own.example/9"),
+    ],
+)
+def test_another_server_is_another_model_under_the_same_name(changes: dict[str, Any], identity: str) -> None:
+    model = Claude(**{"api_key": SecretStr("key")} | changes)
+    assert model.identity(prompt()) == identity
+
+
 def test_check_says_which_model_and_where(claude: Claude, sandbox: Sandbox) -> None:
     assert claude.check() == f"claude-haiku-5-5 at {sandbox.url}/anthropic"
 

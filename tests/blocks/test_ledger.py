@@ -103,6 +103,46 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(ledger: Ledger) ->
         assert compare_metadata(context, Base.metadata) == []
 
 
+def test_what_was_validated_before_0003_is_judged_again_and_the_way_back_loses_nothing(ledger: Ledger) -> None:
+    migrated(ledger, "0002")
+    with ledger.engine.connect() as connection, connection.begin():
+        now = utcnow()
+        connection.execute(sa.insert(Run).values(id="r", workflow="w", stage="gated", started_at=now, heartbeat_at=now))
+        for number, state in ((1, "validated"), (2, "done")):
+            values = {"workflow": "w", "source": "s", "external_id": str(number), "payload": {}, "state": state}
+            connection.execute(sa.insert(Record).values(id=number, **values))
+            connection.execute(
+                sa.insert(ModelCall).values(
+                    id=number, workflow="w", record_id=number, run_id="r", prompt="p", prompt_version="v", model="m",
+                    attempt=1, reply="{}", stop_reason="end_turn", input_tokens=1, output_tokens=1, cost=1, seconds=1,
+                )
+            )  # fmt: skip
+    migrated(ledger, "head")
+    states = sa.text("SELECT id, state FROM records ORDER BY id")
+    with ledger.read() as session:
+        assert [(r.id, r.state, r.sure) for r in session.scalars(sa.select(Record).order_by(Record.id))] == [
+            (1, "prompted", None),
+            (2, "done", None),
+        ]
+    migrated(ledger, "0002")
+    with ledger.read() as session:
+        assert session.execute(states).tuples().all() == [(1, "prompted"), (2, "done")]
+        assert session.scalar(sa.text("SELECT count(*) FROM model_calls")) == 2
+        assert "sure" not in {column["name"] for column in sa.inspect(session.connection()).get_columns("records")}
+
+
+def migrated(ledger: Ledger, revision: str) -> None:
+    """Bring a ledger's schema to a revision, in a transaction as `Ledger.open` does."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(store.HERE / "migrations"))
+    with ledger.engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        (command.upgrade if revision == "head" else command.downgrade)(config, revision)
+
+
 def test_opening_again_in_a_process_gives_the_same_pool(ledger: Ledger, url: str) -> None:
     assert Ledger.open(url) is ledger
     assert Ledger.open() is ledger

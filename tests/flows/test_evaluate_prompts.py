@@ -105,6 +105,21 @@ def test_one_prompt_that_cannot_be_evaluated_does_not_stop_the_others(
     assert still_open(ledger) == {}
 
 
+def test_two_cards_on_one_prompt_are_told_apart(tickets: Tickets, sandbox: Sandbox, ledger: Ledger) -> None:
+    sandbox.script(*replies(HELD_OUT, wrong=tuple(each.name for each in HELD_OUT[:2])))
+    tickets()
+    (easy,) = module.cards()
+    strict = easy.model_copy(
+        update={"workflow": "strict", "evidence": easy.evidence.model_copy(update={"accuracy": 1})}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "cards", lambda: iter((strict, easy)))
+        found = evaluate_prompts()
+        assert evaluate_prompts() == found
+    assert [found[name].partition(":")[0] for name in ("strict", "ticket")] == ["Failed", "Passed"]
+    assert list(still_open(ledger)) == ["evaluation:strict"]
+
+
 @pytest.mark.usefixtures("tickets")
 def test_a_prompt_that_no_card_uses_is_told() -> None:
     with pytest.raises(NotEvaluated, match="no card uses the prompt other"):

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,13 @@ class TestSplit:
         assert key_of(prompt, same) == key_of(prompt, INPUTS)
         assert split_of(prompt, same) == split_of(prompt, INPUTS)
         assert key_of(prompt, INPUTS | {"text": "How much is that?"}) != key_of(prompt, INPUTS)
+
+    def test_a_letter_is_the_same_however_it_is_encoded(self, prompt: Prompt) -> None:
+        composed, apart = (INPUTS | {"text": normalize(form, "Müller, café ﬁne")} for form in ("NFC", "NFKD"))
+        assert composed != apart
+        assert key_of(prompt, composed) == key_of(prompt, apart)
+        with pytest.raises(CaseError, match="case two says the same as one"):
+            parse(prompt, [(1, line("one", **composed)), (2, line("two", **apart))], "f")
 
     def test_a_quarter_is_held_out(self, prompt: Prompt) -> None:
         sides = [split_of(prompt, INPUTS | {"text": str(number)}) for number in range(2000)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -17,19 +19,24 @@ from tasks.comparison import (
     ComparisonError,
     Reference,
     compare,
+    family,
     find_version,
     gate,
     mcnemar,
     pair,
     points,
     rebuilt,
+    shortage,
     version_in_use,
 )
-from tasks.scoring import case_key, percent, score
-from tests.evaluating import answers, held_out, prompt_of, ticket
+from tasks.evaluate import Outcome
+from tasks.evaluation_report import Report, report, verdict
+from tasks.scoring import case_key, partly_read, percent, score
+from tests.evaluating import Ticket, answered, answers, card_of, held_out, prompt_of, ticket
 
 PROMPT = prompt_of()
 CASES = held_out()
+NOTHING: Any = ({},) * len(CASES)
 OTHER = Reference("b1", "m", "as asked")
 
 
@@ -128,7 +135,10 @@ class TestGate:
 def remembered(ledger: Ledger) -> Callable[..., str]:
     """Puts a version into the ledger, with answers to some cases, and an evaluation."""
 
-    def put(version: str, *, model: str = "claude-haiku-5-5", cases: Any = CASES, evaluated: bool = True) -> str:
+    def put(
+        version: str, *, model: str = "claude-haiku-5-5", cases: Any = CASES, evaluated: bool = True,
+        replies: Any = NOTHING,
+    ) -> str:  # fmt: skip
         row = PromptVersion(version=version, prompt="ticket", model=model, content=versions.content(PROMPT))
         with ledger.write() as session:
             session.add(row)
@@ -141,10 +151,11 @@ def remembered(ledger: Ledger) -> Callable[..., str]:
             session.flush()
             session.add_all(
                 CaseAnswer(
-                    evaluation_id=evaluation.id, prompt_version=version, case_key=case_key(case), reply="{}",
+                    evaluation_id=evaluation.id, prompt_version=version, case_key=case_key(case),
+                    reply=json.dumps(reply),
                     stop_reason="end_turn", input_tokens=1, output_tokens=1, cost=Decimal(0), seconds=1.0,
                 )
-                for case in cases
+                for case, reply in zip(cases, replies, strict=False)
             )  # fmt: skip
         return version
 
@@ -166,6 +177,67 @@ def used(ledger: Ledger, *asked: str, workflow: str = "tickets") -> None:
             )
             for version in asked
         )  # fmt: skip
+
+
+class Wider(Ticket):
+    product: Literal["app", "site"]
+
+
+class TestAnotherAnswerType:
+    """What was answered in other fields is compared in those that both have."""
+
+    def report(self, ledger: Ledger, remembered: Callable[..., str], asked: bool = True, renamed: Any = ()) -> Report:
+        remembered("old", replies=renamed or tuple(ticket(case.expect["topic"]) for case in CASES))
+        wider = prompt_of(answer=Wider)
+        replies = {case_key(case): ticket(case.expect["topic"], product="app") for case in CASES}
+        for case in CASES[:3]:
+            replies[case_key(case)]["topic"] = "praise"
+        ours = {key: replace(answered(None), answer=Wider(**said), complaint="") for key, said in replies.items()}
+        outcome = Outcome(
+            id=1, prompt=wider, version="new", model="m", source="held_out", cases=CASES, answers=ours, known=0,
+            scores=score(wider, CASES, ours, 0.5), usd=Decimal(0), seconds=1.0,
+        )  # fmt: skip
+        card = card_of(accuracy=0.5)
+        return report(ledger, outcome, card, Reference("old", "m", "as asked") if asked else None)
+
+    def test_a_regression_in_a_field_that_both_have_fails(self, ledger: Ledger, remembered: Callable[..., str]) -> None:
+        found = self.report(ledger, remembered)
+        assert found.comparison is not None
+        topic, _ = found.comparison.fields
+        assert (found.comparison.cases, topic.both, topic.theirs) == (12, 9, 3)
+        assert found.failures == ("topic: 25.0 points worse than old on 12 cases, at most 2.0 points are allowed",)
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_what_cannot_be_compared_is_told_and_fails_where_it_was_asked_for(
+        self, ledger: Ledger, remembered: Callable[..., str], asked: bool
+    ) -> None:
+        renamed = tuple({"about": "billing"} for _ in CASES)
+        found = self.report(ledger, remembered, asked, renamed=renamed)
+        says = "NOT COMPARED with old: its answers had other fields than today's, and only 0 of them can be compared"
+        assert says in "; ".join(found.failures if asked else found.notes)
+        assert found.passed is not asked
+        assert ("worse than old" in verdict(found)) is False
+
+    def test_a_single_field_that_cannot_be_compared_is_named(
+        self, ledger: Ledger, remembered: Callable[..., str]
+    ) -> None:
+        renamed = tuple({"about": "billing", "mood": case.expect["mood"]} for case in CASES)
+        found = self.report(ledger, remembered, renamed=renamed)
+        assert found.notes == ("NOT COMPARED with old, whose answers had other fields: topic",)
+        assert found.comparison is not None
+        assert [one.field for one in found.comparison.fields] == ["mood"]
+
+    def test_what_is_no_answer_in_any_type_is_wrong(self) -> None:
+        assert partly_read(Wider, "Sure!") is None
+        assert partly_read(Wider, "[1]") is None
+        read = partly_read(Wider, '{"topic": "billing", "mood": 3, "else": 1}')
+        assert read is not None
+        assert read.model_fields_set == {"topic"}
+
+    def test_few_shared_cases_are_told(self) -> None:
+        few = compare(PROMPT, CASES, answers(CASES), answers(CASES[:9]), OTHER)
+        assert shortage(rule(), few).startswith("only 9 cases are answered by b1 as well, the card asks for 10")
+        assert shortage(rule(), compared({}, {})) == ""
 
 
 class TestVersionInUse:
@@ -208,6 +280,19 @@ class TestVersionInUse:
         remembered("ours")
         assert self.found(ledger) is None
         assert version_in_use(ledger, PROMPT, "ours", CASES, None) is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        ("claude-haiku-5-5", "claude-haiku-5-5"),
+        ("claude-haiku-5-5@127.0.0.1:8080/40000", "claude-haiku-5-5"),
+        ("maker/model@own.example", "maker/model"),
+        ("embedded-minilm-1+abc", "embedded-minilm-1"),
+    ],
+)
+def test_a_models_name_is_found_in_its_identity(identity: str, name: str) -> None:
+    assert family(identity) == name
 
 
 class TestVersions:

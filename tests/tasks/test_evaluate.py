@@ -401,6 +401,47 @@ class TestBatch:
         (row,) = rows(ledger)
         assert (row.state, row.batch_id) == ("done", None)
 
+    def test_one_that_was_left_is_not_paid_for_again_one_by_one(
+        self, ledger: Ledger, sandbox: Sandbox, claude: Claude
+    ) -> None:
+        sandbox.script(*replies(held_out()))
+        sandbox.batches(polls=2)
+        with pytest.raises(KeyboardInterrupt):
+            run(ledger, claude, batch=True, on_progress=leave)
+        with pytest.raises(EvaluationStopped, match=r"msgbatch_sandbox00000001 is under way .*signoff eval ticket --b"):
+            run(ledger, claude)
+        assert [(row.state, row.batch_id) for row in rows(ledger)] == [("running", "msgbatch_sandbox00000001")]
+        found = run(ledger, claude, (*held_out(), *many(1)))  # it has ended: only what it leaves is asked
+        assert (calls(sandbox), found.scores.cases, found.usd) == (13, 13, rows(ledger)[-1].cost)
+        assert len(rows(ledger, CaseAnswer)) == 13
+
+    def test_again_asks_whatever_is_under_way(self, ledger: Ledger, sandbox: Sandbox, claude: Claude) -> None:
+        sandbox.script(*replies(held_out()))
+        sandbox.batches(polls=2)
+        with pytest.raises(KeyboardInterrupt):
+            run(ledger, claude, batch=True, on_progress=leave)
+        assert run(ledger, claude, again=True).known == 0
+        assert [(row.state, row.batch_id is None) for row in rows(ledger)] == [("running", False), ("done", True)]
+
+    def test_a_row_never_has_the_source_of_one_and_the_scores_of_another(
+        self, ledger: Ledger, sandbox: Sandbox, claude: Claude
+    ) -> None:
+        sandbox.script(*replies((*held_out(), *many(3))))
+        sandbox.batches(polls=1)
+
+        def meanwhile(progress: Progress) -> None:
+            if progress.batch and len(rows(ledger)) == 1:
+                run(ledger, claude, many(3), batch=True, source="other.jsonl")
+
+        found = run(ledger, claude, batch=True, on_progress=meanwhile)
+        mine, other = rows(ledger)
+        assert (mine.id, mine.source, mine.cases, mine.scores["cases"]) == (found.id, "held_out", 12, 12)
+        assert (other.source, other.cases, other.scores["cases"]) == ("other.jsonl", 3, 3)
+        assert {mine.state, other.state} == {"done"}
+        assert mine.batch_id is other.batch_id is None
+        assert len(rows(ledger, CaseAnswer)) == 15
+        assert mine.cost + other.cost == sum(row.cost for row in rows(ledger, CaseAnswer))
+
     def test_cases_that_have_come_since_are_handed_in_after_it(
         self, ledger: Ledger, sandbox: Sandbox, claude: Claude
     ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from blocks.ledger import Action, History, Ledger, StageChange
+from blocks.ledger import Action, History, Ledger, Record, StageChange
 from flows.lead_triage import CARD, decide, explain
 from tasks import alerts, audit, evidence, gate
 from tasks.actions import BY_CARD
@@ -124,6 +124,13 @@ def test_answers_that_cannot_be_used_count_against_it(ledger: Ledger) -> None:
     assert missing(ledger) == ["answers that could not be used"]
 
 
+def test_what_our_own_code_could_make_nothing_of_is_no_fault_of_the_model(ledger: Ledger) -> None:
+    numbers = answered(ledger, V, 12, "quarantined")
+    with ledger.write() as session:
+        session.execute(sa.update(Record).where(Record.id.in_(numbers)).values(answer={"intent": "support"}))
+    assert stage(ledger) is Stage.GATED
+
+
 class TestTakenAway:
     def test_rejections_take_it_away_by_themselves_and_tell(self, ledger: Ledger) -> None:
         earn(ledger, V)
@@ -226,3 +233,24 @@ class TestRuns:
             decided(ledger, answered(ledger, version, 3), "rejected")
             assert run.look_at_stage() is Stage.GATED
             assert any("in the middle of the run" in note for note in run.notes)
+
+    def test_what_another_version_has_answered_has_not_earned_what_this_one_has(
+        self,
+        begin: Callable[..., Any],
+        ledger: Ledger,
+        add_record: Callable[..., int],
+        triaged: Callable[..., dict[str, Any]],
+        deployment: object,  # noqa: ARG002
+    ) -> None:
+        number = add_record("validated", triaged("spam"))
+        with ledger.write() as session:
+            session.execute(sa.update(Record).where(Record.id == number).values(prompt_version="another"))
+        with begin() as run:
+            version = run.prompt_version
+        earn(ledger, version)
+        with begin() as run:
+            assert run.stage is Stage.SELECTIVE
+            gate.check(run, [number], decide, explain)
+        with ledger.read() as session:
+            (action,) = session.scalars(sa.select(Action).where(Action.record_id == number))
+        assert (action.stage, action.state) == ("gated", "waiting")

@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
+from prefect.states import Failed, Scheduled
 
 from blocks.hubspot import HubSpot
 from blocks.ledger import Action, Decision, Ledger, utcnow
@@ -70,12 +72,12 @@ def form_of(action: Action) -> tuple[str, str]:
     return str(run.state_name), str(json.loads(text))
 
 
-def work(action: Action) -> State[Any]:
+def work(action: Action, **parameters: Any) -> State[Any]:
     """What a worker does with the action's run: run it in this process."""
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(action.flow_run_id))
     flow: Any = perform_action
-    return cast("State[Any]", run_flow(flow, flow_run=run, parameters=run.parameters, return_type="state"))
+    return cast("State[Any]", run_flow(flow, flow_run=run, parameters=run.parameters | parameters, return_type="state"))
 
 
 LOW = ("upsert_contact", "add_note", "create_task", "apply_label")
@@ -198,3 +200,97 @@ def test_a_text_cannot_be_edited_where_there_is_none(wanted: dict[str, Action], 
     with pytest.raises(ApprovalError, match="has no text to edit"):
         approvals.respond(ledger, wanted["add_note"].id, approve=True, approver="Tom", body="Hello")
     assert set(states(ledger).values()) == {"waiting"}
+
+
+def forced_on(action: Action) -> None:
+    """Somebody changes the state of a form's run in the UI, without an answer."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(action.flow_run_id), Scheduled(), force=True)
+
+
+def test_a_run_that_is_forced_on_without_an_answer_shows_all_of_it_again(
+    wanted: dict[str, Action], ledger: Ledger
+) -> None:
+    forced_on(wanted["add_note"])
+    with pytest.raises(Pause):
+        work(wanted["add_note"])
+    assert set(states(ledger).values()) == {"waiting"}
+    _, said = form_of(wanted["add_note"])
+    assert [kind for kind in LOW if plain(wanted[kind].title) not in said] == []
+
+
+def test_a_run_whose_parameter_names_another_action_is_about_its_own(wanted: dict[str, Action], ledger: Ledger) -> None:
+    forced_on(wanted["send_reply"])
+    with pytest.raises(Pause):
+        work(wanted["send_reply"], action_id=wanted["apply_label"].id)
+    _, said = form_of(wanted["send_reply"])
+    assert plain(wanted["send_reply"].title) in said
+    assert plain(wanted["apply_label"].title) not in said
+    assert now(ledger)["apply_label"].flow_run_id == wanted["apply_label"].flow_run_id
+
+
+def test_an_answer_in_the_browser_is_not_overruled_for_one_of_it(wanted: dict[str, Action], ledger: Ledger) -> None:
+    assert approval_runs.resume(wanted["apply_label"].flow_run_id or "", NO) is None  # no worker takes it up yet
+    with pytest.raises(ApprovalError, match="was answered in Prefect already"):
+        approvals.respond(ledger, wanted["apply_label"].id, approve=True, approver="Tom")
+    approvals.catch_up(ledger, "lead-triage")
+    assert states(ledger) == {**dict.fromkeys(LOW, "rejected"), "send_reply": "waiting"}
+
+
+def test_an_answer_that_comes_while_one_is_taken_out_wins(
+    wanted: dict[str, Action], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = approval_runs.create
+
+    def answered_meanwhile(forms: Any) -> Any:
+        approval_runs.resume(wanted["apply_label"].flow_run_id or "", NO)
+        return create(forms)
+
+    monkeypatch.setattr(approval_runs, "create", answered_meanwhile)
+    with pytest.raises(ApprovalError, match="was answered in Prefect already"):
+        approvals.respond(ledger, wanted["apply_label"].id, approve=True, approver="Tom")
+    assert decided(ledger)[wanted["apply_label"].id] == ("rejected", "Mara")
+
+
+def test_what_breaks_off_while_one_is_taken_out_never_hides_it(
+    wanted: dict[str, Action], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ConnectionError("the server is away")
+
+    monkeypatch.setattr(approval_runs, "create", broken)
+    with pytest.raises(ConnectionError):
+        approvals.respond(ledger, wanted["apply_label"].id, approve=False, approver="Tom")
+    _, said = form_of(wanted["apply_label"])
+    assert [kind for kind in LOW if plain(wanted[kind].title) not in said] == []
+
+
+def test_the_note_comes_after_the_contact_that_it_needs(wanted: dict[str, Action], ledger: Ledger) -> None:
+    approvals.respond_together(ledger, [a.id for a in wanted.values()], approve=True, approver="Tom")
+    assert work(now(ledger)["upsert_contact"]).is_completed()
+    assert {action.attempts for action in now(ledger).values()} == {1}
+
+
+def test_a_form_whose_run_has_failed_asks_again(wanted: dict[str, Action], ledger: Ledger) -> None:
+    run_id = wanted["add_note"].flow_run_id
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run_id), Failed(), force=True)
+    approvals.catch_up(ledger, "lead-triage")
+    state, said = form_of(now(ledger)["add_note"])
+    assert (state, "4 things are decided together" in said) == ("Suspended", True)
+    assert approval_runs.resume(run_id or "", YES) is None
+    assert work(wanted["add_note"]).is_completed()
+    assert states(ledger)["add_note"] == "done"
+
+
+def test_a_deleted_form_is_said_to_be_deleted(wanted: dict[str, Action], ledger: Ledger) -> None:
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(wanted["add_note"].flow_run_id))
+    with pytest.raises(ApprovalError, match="its form was deleted in Prefect"):
+        approvals.respond(ledger, wanted["add_note"].id, approve=True, approver="Tom")
+
+
+def test_a_cancelled_form_says_so(wanted: dict[str, Action], ledger: Ledger) -> None:
+    approval_runs.cancel([wanted["add_note"].flow_run_id or ""], "not today")
+    approvals.catch_up(ledger, "lead-triage")
+    assert decided(ledger)[wanted["add_note"].id] == ("rejected", "Prefect")

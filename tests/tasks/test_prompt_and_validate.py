@@ -19,7 +19,7 @@ from blocks.anthropic import Claude
 from blocks.embedded import EmbeddedModel
 from blocks.ledger import Ledger, ModelCall, Record, utcnow
 from blocks.ledger import Run as RunRow
-from blocks.models import Request
+from blocks.models import Request, version_of
 from blocks.vendor import VendorError
 from flows.lead_triage import variables
 from sandbox import credentials
@@ -120,7 +120,7 @@ def test_a_good_answer_is_stored_with_what_it_cost(
     assert (call.input_tokens, call.output_tokens, call.attempt) == (1000, 100, 1)
     assert call.cost > 0
     assert json.loads(call.reply) == triaged("support")
-    version = prompts.load("lead_triage").version("claude-haiku-5-5")
+    version = version_of(prompts.load("lead_triage"), connections.load("claude/triage"))
     assert call.prompt_version == record.prompt_version == version
     assert call.run_id
 

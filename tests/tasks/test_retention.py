@@ -14,14 +14,18 @@ import pytest
 import sqlalchemy as sa
 from pydantic import BaseModel
 
+import prompts
 from blocks.ledger import (
     Action,
+    CaseAnswer,
     Decision,
+    Evaluation,
     History,
     Ledger,
     Mirror,
     ModelCall,
     Observation,
+    PromptVersion,
     Receipt,
     Record,
     history,
@@ -29,6 +33,7 @@ from blocks.ledger import (
 )
 from blocks.mail import Email
 from tasks import audit, quarantine, records, report, retention
+from tasks.evaluation_sheet import known_answers
 from tasks.retention import Left, RetentionError
 from tests.work import ANN, SECRET, TEXT, Work, add_work, rows, tamper
 
@@ -161,6 +166,16 @@ class TestWhatPeopleDid:
         assert (mirror.person, mirror.seconds, mirror.failed) == ("Mara", 93.5, True)
         assert (mirror.answer, mirror.steps, mirror.comment) == ({"intent": "support", "confidence": 1.0}, [], "")
         assert mirror.redacted_at is not None
+
+    def test_labels_stay_where_no_model_answered(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        tamper(ledger, "DELETE FROM model_calls")
+        answer = {"intent": "support", "summary": "spam"}
+        fields: dict[str, Any] = {"workflow": "lead-triage", "record_id": work.record, "person": "Mara", "steps": []}
+        with ledger.write() as session:
+            session.add(Mirror(id=1, **fields, seconds=1.0, answer=answer, failed=False))
+        retention.redact(ledger, [work.record], by="Mara")
+        assert one(ledger, Mirror, 1).answer == {"intent": "support"}
 
     def test_the_history_tells_of_both_and_nothing_is_left(self, ledger: Ledger, secret: Email) -> None:
         work, other = add_work(ledger, secret), add_work(ledger, secret)
@@ -401,6 +416,39 @@ class TestByAge:
         sa.event.remove(ledger.engine, "before_cursor_execute", explain)
         assert plans[0] == "SEARCH records USING INDEX ix_records_unredacted (workflow=? AND updated_at<?)"
         assert not [step for step in plans if "SCAN records" in step or "TEMP B-TREE" in step]
+
+
+@pytest.mark.both_databases
+def test_answers_to_private_cases_go_by_age_and_their_scores_stay(ledger: Ledger) -> None:
+    old, young = utcnow() - timedelta(days=91), utcnow() - timedelta(days=89)
+    sources = [("mine.jsonl", old), ("mine.jsonl", young), ("held_out", old)]
+    with ledger.write() as session:
+        session.add(PromptVersion(version="v", prompt="lead_triage", model="m", content={}))
+        session.flush()
+        for number, (source, at) in enumerate(sources, start=1):
+            evaluation = Evaluation(
+                id=number, prompt="lead_triage", prompt_version="v", model="m", source=source, cases_digest="d",
+                cases=1, state="done", scores={"fields": []}, created_at=at,
+            )  # fmt: skip
+            session.add(evaluation)
+            session.flush()
+            session.add(
+                CaseAnswer(
+                    id=number, evaluation_id=number, prompt_version="v", case_key=f"k{number}", reply=TEXT,
+                    stop_reason="end_turn", input_tokens=1, output_tokens=1, cost=Decimal(1), seconds=1, created_at=at,
+                )
+            )  # fmt: skip
+    for _ in range(2):
+        assert retention.apply(ledger, "lead-triage") == 0
+    assert [one(ledger, CaseAnswer, n).reply for n in (1, 2, 3)] == ["", TEXT, TEXT]
+    # A blank is never found again, and so never taken for the answer of another evaluation.
+    known = known_answers(ledger, prompts.load("lead_triage"), "v", {"k1", "k2", "k3"})
+    assert known.keys() == {"k2", "k3"}
+    assert one(ledger, Evaluation, 1).scores == {"fields": []}
+    with ledger.read() as session:
+        told = session.scalars(sa.select(History).where(History.event == history.REDACTED)).all()
+    assert [(row.subject, row.detail["fields"]) for row in told] == [("evaluations/1", 1)]
+    assert audit.verify(ledger).findings == ()
 
 
 @pytest.mark.both_databases

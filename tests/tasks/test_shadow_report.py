@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from blocks.ledger import Action, Decision, Ledger, Record
+from blocks.ledger import Action, Decision, Ledger, Record, utcnow
 from flows.lead_triage import CARD, decide, explain
 from sandbox.client import Sandbox
 from sandbox.faults import Kind
 from tasks import act, audit, doubts, gate, retention, shadow_report
 from tasks.budget import Budget
 from tasks.card import CardError, Stage
-from tasks.run import Run
+from tasks.run import Run, model_of
 from tasks.shadow_report import MARK, told_in
 from tests.shadowed import in_shadow
 
@@ -67,7 +68,8 @@ def told(ledger: Ledger, accounts: Callable[[], None]) -> Callable[..., list[str
         for number in ids:
             in_shadow(ledger, number)
         card = CARD.model_copy(update=IN_SHADOW)
-        shadow_report.tell(Run("r", card, ledger, Stage.SHADOW, Budget(ledger, card, "r")), ids)
+        run = Run("r", card, ledger, Stage.SHADOW, Budget(ledger, card, "r"), model_of(card), "v")
+        shadow_report.tell(run, ids)
         return [str(report.payload["text"]) for report in reports(ledger)]
 
     return tell
@@ -246,6 +248,32 @@ class TestWithoutSlack:
     def test_nothing_to_tell_asks_nobody(self, shadow: Callable[..., Run]) -> None:
         assert not [note for note in shadow(shadow_report="slack/nobody").notes if "slack" in note]
 
+    @pytest.mark.usefixtures("fast_retries")
+    @pytest.mark.parametrize(
+        ("fault", "tries"),
+        [
+            ({"kind": "server_error"}, 4),
+            ({"kind": "rate_limited", "retry_after": 3600}, 1),
+            ({"kind": "bad_request"}, 1),
+        ],
+    )
+    def test_a_slack_that_does_not_answer_stops_nothing(
+        self,
+        shadow: Callable[..., Run],
+        add: Callable[..., int],
+        ledger: Ledger,
+        sandbox: Sandbox,
+        fault: dict[str, Any],
+        tries: int,
+    ) -> None:
+        sandbox.fault(**fault, vendor="slack", path="*chat.postMessage", times=None)
+        number = add()
+        run = shadow(number, writes=tuple(line for line in CARD.writes if line.kind != "slack.post_message"))
+        assert any("could not all be done: slack" in note for note in run.notes)
+        assert len([call for call in sandbox.requests() if call["path"] == "/api/chat.postMessage"]) == tries
+        with ledger.read() as session:
+            assert session.get_one(Record, number).state == "done"
+
     def test_a_dead_token_stops_nothing_and_is_made_up_for(
         self, shadow: Callable[..., Run], add: Callable[..., int], ledger: Ledger, sandbox: Sandbox
     ) -> None:
@@ -291,6 +319,25 @@ class TestRedaction:
         shadow()
         assert len(posts(sandbox)) == 1
         assert retention.redact(ledger, [first, second], by="Mara").records == 2
+
+    def test_one_that_could_not_be_posted_in_time_is_given_up_and_keeps_nothing(
+        self, shadow: Callable[..., Run], add: Callable[..., int], begin: Begin, ledger: Ledger, sandbox: Sandbox
+    ) -> None:
+        number = add()
+        shadow(number, acts=False)
+        with ledger.write() as session:
+            session.execute(sa.update(Record).values(state="done"))
+        with begin(**IN_SHADOW):
+            assert reports(ledger)[0].state == "pending"  # there is time yet
+        with ledger.write() as session:
+            session.execute(sa.update(Action).where(Action.key.contains(MARK)).values(expires_at=utcnow()))
+            session.execute(sa.update(Record).values(updated_at=utcnow() - timedelta(days=100)))
+            session.execute(sa.update(Action).values(updated_at=utcnow() - timedelta(days=100)))
+        shadow(number)
+        (report,) = reports(ledger)
+        assert (report.state, report.payload, posts(sandbox)) == ("refused", {}, [])
+        with ledger.read() as session:
+            assert session.get_one(Record, number).redacted_at is not None
 
 
 LATER = "the workflow's next run does it"

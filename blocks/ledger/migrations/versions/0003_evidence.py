@@ -100,13 +100,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("action_id"),
     )
     op.add_column("records", sa.Column("sure", sa.Boolean(), nullable=True))
+    # Their answers are judged again, which says whether the model was sure. The replies are there: nothing is paid.
+    op.execute("UPDATE records SET state = 'prompted' WHERE state = 'validated'")
     op.create_index("ix_records_evidence", "records", ["workflow", "prompt_version", "state"], unique=False)
 
 
 def downgrade() -> None:
     op.drop_index("ix_records_evidence", table_name="records")
-    with op.batch_alter_table("records") as batch:
-        batch.drop_column("sure")
+    # Not as a batch: it would drop the table on SQLite and make it anew, which other tables' foreign keys forbid.
+    op.drop_column("records", "sure")
     op.drop_table("observations")
     op.drop_index(op.f("ix_mirrors_workflow"), table_name="mirrors")
     op.drop_index(op.f("ix_mirrors_record_id"), table_name="mirrors")
