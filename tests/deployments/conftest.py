@@ -29,6 +29,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with pytest.MonkeyPatch.context() as patch, Stack(tmp_path_factory.mktemp("stack"), unused_port()) as stack:
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, f"{HOST},localhost")
+        patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "5")  # by default it looks once a minute
         url = stack.start_sandbox()
         stack.start_server()
         with temporary_settings({PREFECT_API_URL: f"{stack.url}/api"}):

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 import prompts
 from blocks.embedded import EmbeddedModel
 from blocks.ledger import Action, Decision, Ledger, Record
-from blocks.models import version_of
+from blocks.models import Model, version_of
 from deployments.machine import HOST
 from deployments.running import ROOT
 from deployments.stack import Stack
@@ -151,9 +151,9 @@ class Machine:
         for number in numbers:
             self.becomes(int(number), "done")
 
-    def earn(self) -> None:
-        """From now on the evidence supports selective: the demo's first triage has nothing behind it and runs gated."""
-        earned.earn(self.ledger, version_of(prompts.load("lead_triage"), EmbeddedModel()))
+    def earn(self, model: Model | None = None) -> None:
+        """From now on the evidence for the prompt with this model, or the built-in one, supports selective."""
+        earned.earn(self.ledger, version_of(prompts.load("lead_triage"), model or EmbeddedModel()))
 
     def records(self, *, after: int = 0) -> list[Record]:
         """What came in, with a higher number than `after`, without the past that was made up."""

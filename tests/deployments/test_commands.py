@@ -20,6 +20,7 @@ COMMANDS: list[list[str]] = [
     [], ["demo"], ["up"], ["sandbox"], ["check"], ["approvals"], ["approvals", "list"], ["approvals", "show"],
     ["approvals", "approve"], ["approvals", "reject"], ["ledger"], ["ledger", "show"], ["ledger", "redact"],
     ["audit"], ["audit", "verify"], ["audit", "head"], ["audit", "show"],
+    ["cases"], ["mirror"], ["eval"], ["evidence"], ["stage"], ["shadow"],
 ]  # fmt: skip
 HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn")
 
@@ -233,6 +234,12 @@ class TestCheck:
         assert named in done.err
         assert "lead_triage.py" in done.err
         assert "Traceback" not in done.err
+
+    @pytest.mark.parametrize("command", ["cases", "eval"])
+    def test_a_case_that_cannot_be_read_is_one_line(self, checkout: Path, command: str) -> None:
+        (checkout / "prompts" / "lead_triage" / "cases.jsonl").write_text("{\n")
+        message = signoff_in(checkout, command, "lead_triage").refused()
+        assert "cases.jsonl:1: " in message
 
     def test_a_missing_deployment_is_named(self, checkout: Path) -> None:
         file = checkout / "prefect.yaml"

@@ -58,8 +58,10 @@ def leaked(triaged: Machine) -> Iterator[Machine]:
     from blocks.anthropic import Claude
 
     machine, sandbox = triaged, triaged.sandbox
+    claude = Claude(api_key=SecretStr(CLAUDE_KEY), address=sandbox.at("anthropic"))
     with temporary_settings({PREFECT_API_URL: f"{machine.stack.url}/api"}):
-        connections.save("claude/triage", Claude(api_key=SecretStr(CLAUDE_KEY), address=sandbox.at("anthropic")))
+        connections.save("claude/triage", claude)
+    machine.earn(claude)  # low impact is done, so that every vendor is met
     try:
         # A connection that was revoked fails the whole run: its exception goes through Prefect's own logs and states.
         sandbox.fault("leaky_error", "google", "/token", times=None)
