@@ -32,7 +32,7 @@ check: install ## is every workflow complete?
 	@$(BIN)/signoff check
 
 test: install lint types layers ## everything that must hold
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: install ## ruff
 	@$(BIN)/ruff check .

@@ -62,6 +62,18 @@ def sandbox(sandbox_process: Sandbox) -> Sandbox:
     return sandbox_process
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests that share one stack go to one process, when there are several; any other goes to whoever is free."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    # Not by `xdist_group`: xdist 3.8 renames the items for that, and pytest 9.2 no longer hears of it.
+    class OneStack(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "stack" if nodeid.startswith("tests/deployments/") else nodeid
+
+    return OneStack(config, log)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the tests that run on both databases."""
     config.addinivalue_line("markers", "earns_its_stage: the evidence in the ledger decides what may pass")

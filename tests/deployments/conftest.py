@@ -12,12 +12,6 @@ from sandbox.client import Sandbox
 from tests.deployments.machinery import TRIAGE_SECONDS, Machine, unused_port
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """The tests that share one stack go to one process, when there are several."""
-    # Here, not in `pytest_collection_modifyitems`: xdist reads the marks in its own one, which comes first.
-    item.add_marker(pytest.mark.xdist_group("stack"))
-
-
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The whole stack in a folder of its own, on free ports, with the schedule off: runs start when a test says so."""
