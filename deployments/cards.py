@@ -1,4 +1,4 @@
-"""Finding every workflow's card."""
+"""Finding every workflow's card, and every prompt."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import prompts
 from deployments.errors import CommandError
 from deployments.running import ROOT
+from prompts import Prompt
 from tasks.card import Card
 
 FLOWS = ROOT / "flows"
@@ -45,3 +47,16 @@ def card_of(workflow: str) -> Card:
         return found[workflow.replace("_", "-")]
     except KeyError:
         raise CommandError(f"there is no workflow {workflow}; there are {', '.join(sorted(found))}") from None
+
+
+def prompt_of(name: str) -> Prompt:
+    """The prompt of a folder, by its name or as a workflow is spelt.
+
+    Raises:
+        CommandError: there is none; the message lists those that there are.
+    """
+    folder = name.replace("-", "_")
+    if not (prompts.FOLDER / folder / "prompt.md").is_file():
+        there = ", ".join(sorted(path.parent.name for path in prompts.FOLDER.glob("*/prompt.md")))
+        raise CommandError(f"there is no prompt {name}; there are {there}")
+    return prompts.load(folder)

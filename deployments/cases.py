@@ -14,10 +14,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-import prompts
 from blocks.ledger import Ledger
 from deployments import views
-from deployments.cards import flow_modules
+from deployments.cards import flow_modules, prompt_of
 from deployments.errors import CommandError
 from prompts import Case, CaseError, Prompt
 from prompts.cases import append, choices
@@ -26,6 +25,7 @@ from tasks import lessons
 from tasks.card import Card, Evidence
 from tasks.lessons import Doubt, Heard, Lesson, Masked, Proposal, Proposals, Refused, Source
 from tasks.masking import summary
+from tasks.plain import counted
 
 SHOWN = 300
 """Characters of a text that are shown of each new case."""
@@ -82,7 +82,7 @@ def choose(ask: Callable[[str], str], name: str, values: Sequence[Any], *, other
 
 def cases(name: str, *, from_decisions: bool, limit: int, yes: bool, as_json: bool) -> int:
     """Print the counts and what is missing; or show, and write once somebody agrees, what people's decisions teach."""
-    prompt = prompt_of(name)
+    prompt = with_cases(name)
     if not from_decisions:
         return _overview(prompt, as_json=as_json)
     if limit < 1:
@@ -93,21 +93,15 @@ def cases(name: str, *, from_decisions: bool, limit: int, yes: bool, as_json: bo
     return _from_decisions(prompt, users, limit=limit, yes=yes, as_json=as_json)
 
 
-def prompt_of(name: str) -> Prompt:
-    """The prompt of a folder, by its name or as a workflow is spelt, with its cases read.
+def with_cases(name: str) -> Prompt:
+    """The prompt of a folder, with its cases read: what is wrong with them is told before anything is begun.
 
     Raises:
-        CommandError: there is none, or its cases cannot be read.
+        CommandError: there is no such prompt.
+        CaseError: its cases cannot be read.
     """
-    folder = name.replace("-", "_")
-    if not (prompts.FOLDER / folder / "prompt.md").is_file():
-        there = ", ".join(sorted(path.parent.name for path in prompts.FOLDER.glob("*/prompt.md")))
-        raise CommandError(f"there is no prompt {name}; there are {there}")
-    prompt = prompts.load(folder)
-    try:
-        _ = prompt.cases
-    except CaseError as error:
-        raise CommandError(str(error)) from error
+    prompt = prompt_of(name)
+    _ = prompt.cases
     return prompt
 
 
@@ -141,7 +135,7 @@ def _overview(prompt: Prompt, *, as_json: bool) -> int:
         return 0
     say = Dialog(views.console).say
     held_out, example = splits["held_out"], splits["example"]
-    say(f"{_file(prompt)}: {_some(len(prompt.cases), 'case')}, {example} to learn from and {held_out} held out")
+    say(f"{_file(prompt)}: {counted(len(prompt.cases), 'case')}, {example} to learn from and {held_out} held out")
     for field, labels in counts.items():
         say(_label_table(field, labels))
     for warning in warnings:
@@ -175,7 +169,7 @@ def _warnings(prompt: Prompt) -> list[str]:
     users = [source.card for source in sources(lambda card: card.prompt == prompt.name)]
     for rule, who in [(c.evidence, f"the card of {c.workflow}") for c in users] or [(Evidence(), "a card")]:
         if held_out < rule.cases:
-            warnings.append(f"{_some(held_out, 'case')} held out, and {who} needs {rule.cases}")
+            warnings.append(f"{counted(held_out, 'case')} held out, and {who} needs {rule.cases}")
     return warnings
 
 
@@ -220,7 +214,7 @@ def _ask_about(
 ) -> tuple[list[Lesson], list[tuple[Doubt, Masked]]]:
     """What a person says about rejected answers, and those about which they say nothing."""
     taught, open_ones = [], list(doubts)
-    dialog.say(Text(f"Of {_some(len(doubts), 'rejected answer')} nobody has said what is right.", style="bold"))
+    dialog.say(Text(f"Of {counted(len(doubts), 'rejected answer')} nobody has said what is right.", style="bold"))
     try:
         for doubt, masked in doubts:
             dialog.say(_doubt_table(prompt, doubt, masked))
@@ -241,7 +235,7 @@ def offer(prompt: Prompt, proposals: Proposals, dialog: Dialog, *, yes: bool, as
     for proposal in proposals.chosen:
         dialog.say(_proposal_table(prompt, proposal))
     dialog.say(Text(LOOK, style="yellow"))
-    count = _some(len(proposals.chosen), "case")
+    count = counted(len(proposals.chosen), "case")
     if yes or (ask and dialog.agrees(f"Add {count} to {_file(prompt)}?")):
         _write(prompt, proposals.chosen)
         for line in _afterwards(prompt, proposals.chosen):
@@ -260,7 +254,7 @@ def _write(prompt: Prompt, chosen: Sequence[Proposal]) -> None:
 
 
 def _afterwards(prompt: Prompt, chosen: Sequence[Proposal]) -> Iterator[str]:
-    yield f"{_some(len(chosen), 'case')} added. Review it with git diff; undo with git checkout {_file(prompt)}"
+    yield f"{counted(len(chosen), 'case')} added. Review it with git diff; undo with git checkout {_file(prompt)}"
     learnt = sum(proposal.case.split == "example" for proposal in chosen)
     if learnt:
         yield (
@@ -341,10 +335,6 @@ def grid(rows: Mapping[str, str], longest: int) -> Table:
 
 def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
-
-
-def _some(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _file(prompt: Prompt) -> str:

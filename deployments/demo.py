@@ -128,16 +128,13 @@ class _Demo:
         self._say(f"\nThe table was there {time.monotonic() - self.began:.0f} s after the start.")
 
     def _say_why_it_waits(self) -> None:
-        import prompts
-        from blocks.models import version_of
         from deployments.approve import waiting
         from deployments.cards import cards
-        from tasks import evidence
-        from tasks.run import model_of
+        from deployments.evidence import assessed
 
         self._say(f"What waits is on {len(self.views.forms(waiting(self.ledger)))} forms.")
         for card in cards():
-            found = evidence.assess(self.ledger, card, version_of(prompts.load(card.prompt), model_of(card)))
+            found = assessed(self.ledger, card)
             if found.missing:
                 self._say(f"{card.workflow} runs {found.stage}, a person decides everything: {found.why}.")
 

@@ -17,14 +17,14 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-import prompts
 from blocks.ledger import Ledger
 from blocks.models import Model, version_of
 from blocks.vendor import VendorError
 from deployments import views
 from deployments.cards import cards as every_card
+from deployments.cards import prompt_of
 from deployments.errors import CommandError
-from prompts import Case, CaseError, Prompt, PromptError
+from prompts import Case, Prompt, PromptError
 from prompts import cases as case_files
 from tasks import comparison, evaluation_report
 from tasks.card import Card, Evidence
@@ -80,8 +80,8 @@ def evaluate(
 ) -> int:
     """Evaluate, and print what was found; 1 when the version fails its card's bar."""
     try:
-        found = _found(name.replace("-", "_"), model, cases, against, max_usd, batch=batch, again=again)
-    except (CaseError, ComparisonError, EvaluationStopped, ModelError) as error:
+        found = _found(name, model, cases, against, max_usd, batch=batch, again=again)
+    except (ComparisonError, EvaluationStopped, ModelError) as error:
         raise CommandError(str(error)) from error
     if as_json:
         views.as_json(evaluation_report.as_data(found))
@@ -94,7 +94,7 @@ def _found(
     name: str, model: str | None, cases: str | None, against: str | None, max_usd: float | None, *, batch: bool,
     again: bool,
 ) -> Report:  # fmt: skip
-    prompt = _prompt(name)
+    prompt = prompt_of(name)
     card = next((card for card in every_card() if card.prompt == prompt.name), None)
     usd = _usd(max_usd, card.evidence if card else Evidence())
     job = Job(Ledger.open(), prompt, card, *_cases(prompt, cases))
@@ -103,13 +103,6 @@ def _found(
     outcome = _evaluate(job, prompt, asked, usd, batch=batch, again=again)
     notes = _let_answer(job, other, usd - outcome.usd, batch=batch) if other else []
     return evaluation_report.report(job.ledger, outcome, card, other.reference if other else None, notes)
-
-
-def _prompt(name: str) -> Prompt:
-    if not (prompts.FOLDER / name / "prompt.md").is_file():
-        there = ", ".join(sorted(path.parent.name for path in prompts.FOLDER.glob("*/prompt.md")))
-        raise CommandError(f"there is no prompt {name}; there are {there}")
-    return prompts.load(name)
 
 
 def _usd(most: float | None, rule: Evidence) -> Decimal:

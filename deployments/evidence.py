@@ -26,7 +26,7 @@ from tasks.run import effective_stage, lowered_to, model_of, stage_variable
 def show(name: str, *, as_json: bool) -> int:
     """Print the evidence for a workflow's present prompt version, and what is missing for the next stage."""
     card, store = card_of(name), Ledger.open()
-    found = _assess(store, card)
+    found = assessed(store, card)
     stage, why = effective_stage(card, (found.stage, found.why))
     if as_json:
         views.as_json(_json(store, card, found, stage, why))
@@ -52,21 +52,22 @@ def set_stage(name: str, to: str | None, *, yes: bool) -> int:
     """Print the stage with its three limits, or set the Variable that lowers it."""
     card, store = card_of(name), Ledger.open()
     if to is None:
-        _print_limits(card, _assess(store, card))
+        _print_limits(card, assessed(store, card))
         return 0
     wanted = _stage(to)
-    found = _assess(store, card)
+    found = assessed(store, card)
     if wanted.rank > lowered_to(card.workflow)[0].rank and not _sure(card, found, wanted, yes=yes):
         views.console.print("Nothing was changed.")
         return 1
     Variable.set(stage_variable(card.workflow), wanted.value, overwrite=True)
     if wanted is not Stage.SHADOW and evidence.reinstate(store, card, found.version, getpass.getuser()):
-        found = _assess(store, card)
+        found = assessed(store, card)
     _print_limits(card, found)
     return 0
 
 
-def _assess(store: Ledger, card: Card) -> Assessment:
+def assessed(store: Ledger, card: Card) -> Assessment:
+    """What the evidence says about the card's prompt as its model answers it today."""
     return evidence.assess(store, card, version_of(prompts.load(card.prompt), model_of(card)))
 
 

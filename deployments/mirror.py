@@ -16,7 +16,7 @@ from rich.text import Text
 from blocks.ledger import Ledger
 from deployments import views
 from deployments.cards import card_of
-from deployments.cases import Dialog, choose, grid, offer, prompt_of, sources
+from deployments.cases import Dialog, choose, grid, offer, sources, with_cases
 from deployments.errors import CommandError
 from prompts import Prompt
 from prompts.cases import choices
@@ -66,7 +66,7 @@ def mirror(name: str, *, limit: int, mail: str | None, report: bool, person: str
     [source] = sources(lambda one: one.workflow == card.workflow)
     # Programs get nothing but the figures on stdout.
     dialog = Dialog(views.errors if as_json else views.console)
-    session = Session(Ledger.open(), source, prompt_of(card.prompt), person or getpass.getuser(), dialog)
+    session = Session(Ledger.open(), source, with_cases(card.prompt), person or getpass.getuser(), dialog)
     done = 0 if report else do(session, limit, Path(mail) if mail else None)
     found = mirrors.measured(session.ledger, card, session.prompt)
     if not as_json:

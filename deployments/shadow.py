@@ -15,6 +15,7 @@ from deployments.cards import card_of
 from deployments.errors import CommandError
 from tasks import shadows
 from tasks.actions import KINDS
+from tasks.plain import counted
 from tasks.shadows import Comparison, Counts, Difference, Missed
 
 MOST_SHOWN = 20
@@ -52,8 +53,8 @@ def _nothing_yet(workflow: str) -> str:
 def _tell(found: Comparison) -> None:
     say = views.console.print
     actions = sum(each.actions for each in found.counts)
-    newest = f"{found.workflow}: its newest {_counted(found.records, 'record')} in shadow"
-    say(f"{newest}, {_counted(actions, 'action')}", markup=False)
+    newest = f"{found.workflow}: its newest {counted(found.records, 'record')} in shadow"
+    say(f"{newest}, {counted(actions, 'action')}", markup=False)
     say(_table(found.counts))
     for each in found.counts:
         if each.unknowable:
@@ -113,7 +114,3 @@ def _record_line(each: Difference | Missed) -> Text:
 def _tell_more(count: int) -> None:
     if count > MOST_SHOWN:
         views.console.print(f"       ... and {count - MOST_SHOWN:,} more (--json has all of them)")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

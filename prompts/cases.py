@@ -16,9 +16,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from prompts.fields import annotated
 
 if TYPE_CHECKING:
     from prompts import Prompt
@@ -186,13 +188,7 @@ def _case(prompt: Prompt, expected: type[BaseModel], line: str, at: str, split: 
 @cache
 def partial(answer: type[BaseModel]) -> type[BaseModel]:
     """The answer type with every field left to choice, and no value taken for another."""
-    fields: dict[str, Any] = {}
-    for name, field in answer.model_fields.items():
-        # Added to one by one: `Annotated[kind, *marks]` is read differently by type checkers.
-        kind: Any = field.annotation
-        for mark in field.metadata:
-            kind = Annotated[kind, mark]
-        fields[name] = (kind, None)
+    fields: dict[str, Any] = {name: (annotated(field), None) for name, field in answer.model_fields.items()}
     return create_model(f"Expected{answer.__name__}", __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 

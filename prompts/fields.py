@@ -4,8 +4,10 @@ Claude ignores these. The embedded model reads them from the field's metadata, s
 """
 
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class Probability:
     """The calibrated probability, 0 to 1, of the label in field `of`: by it the answer is given or left to a person."""
 
     of: str
+
+
+def annotated(field: FieldInfo) -> Any:
+    """A field's type with its bounds and marks, for a type of which the field is only a part."""
+    # Added one by one: `Annotated[kind, *marks]` is read differently by type checkers.
+    kind: Any = field.annotation
+    for mark in field.metadata:
+        kind = Annotated[kind, mark]
+    return kind
 
 
 def probability_field(answer: type[BaseModel]) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -19,15 +18,14 @@ from blocks.vendor import VendorError
 from tasks import actions, alerts, drift, records, shadow_report
 from tasks.actions import BY_CARD, Impact
 from tasks.card import Stage
-from tasks.circuit import CircuitOpen
 from tasks.performers import PERFORMERS, Attempt, Done, InDoubt
 from tasks.run import Run, lowered_to
 from tasks.verb import (
     ACCOUNT,
     BACKOFF_SECONDS,
-    LONGEST_WAIT_SECONDS,
     concurrently,
     last_attempt,
+    pause_before_retry,
     raise_if_worth_retrying,
     verb,
 )
@@ -99,8 +97,9 @@ def _note_passed_earlier(run: Run) -> None:
     if run.stage is not Stage.GATED:
         return
     query = _allowed(Stage.SELECTIVE).where(Action.workflow == run.card.workflow, Decision.approver == BY_CARD)
+    counted = query.where(~shadow_report.is_one()).with_only_columns(sa.func.count()).order_by(None)
     with run.ledger.read() as session:
-        left = len(session.execute(query.where(~shadow_report.is_one())).all())
+        left = session.scalar(counted)
     if left:
         run.note(f"{left} low-impact actions that the card had passed wait until it runs selective again")
 
@@ -231,10 +230,8 @@ def _noting_optional(run: Run, errors: list[VendorError]) -> list[VendorError]:
 
 def _is_retried(run: Run, error: VendorError) -> bool:
     """Whether the verb would be tried again for this error, as its retry condition has it."""
-    if error.permanent or isinstance(error, CircuitOpen) or last_attempt():
-        return False
-    wait = max(BACKOFF_SECONDS[-1], error.retry_after or 0.0)  # at most: who is short of time leaves it to the next run
-    return wait <= LONGEST_WAIT_SECONDS and utcnow() + timedelta(seconds=wait) < run.deadline
+    # With the longest backoff: who is short of time leaves it to the next run.
+    return not last_attempt() and pause_before_retry(error, BACKOFF_SECONDS[-1], run.deadline) is not None
 
 
 def _note(run: Run, errors: Sequence[VendorError]) -> None:

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ValidationError
 
 from blocks.models import Model
 from prompts import Prompt
-from tasks.card import Card
 
 STOPPED = {
     "refusal": "the model refused to answer",
@@ -37,9 +36,9 @@ def judge(kind: type[BaseModel], text: str, stop_reason: str = "end_turn") -> Ve
         return Verdict(text, stop_reason, complaint=_complaint(error))
 
 
-def threshold_of(card: Card, prompt: Prompt, model: Model) -> float:
+def threshold_of(confidence: float, prompt: Prompt, model: Model) -> float:
     """The probability under which an answer is left to a person: the higher of the card's and the model's own."""
-    return max(card.thresholds.confidence, model.threshold(prompt))
+    return max(confidence, model.threshold(prompt))
 
 
 def _complaint(error: ValidationError) -> str:

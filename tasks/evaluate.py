@@ -16,6 +16,7 @@ from blocks.ledger import Ledger
 from blocks.models import Model, Request
 from prompts import Case, Prompt
 from tasks import versions
+from tasks.answers import threshold_of
 from tasks.discipline import discipline
 from tasks.evaluation_calls import Batches, Purse
 from tasks.evaluation_sheet import EvaluationStopped, Progress, Sheet, known_answers, new_row
@@ -107,7 +108,7 @@ def evaluate(
             sheet.fill_by_batch(model, poll_seconds)
         else:
             sheet.fill()
-        scores = sheet.finish(max(confidence, model.threshold(prompt)))
+        scores = sheet.finish(threshold_of(confidence, prompt, model))
     return Outcome(
         id=row.id,
         prompt=prompt,

@@ -16,7 +16,6 @@ from blocks.anthropic_batches import BATCH_PRICE
 from blocks.models import Model, Reply, Request
 from blocks.vendor import VendorError
 from tasks import verb
-from tasks.circuit import CircuitOpen
 
 T = TypeVar("T")
 
@@ -282,10 +281,7 @@ def results(
 
 def pause_after(error: VendorError, backoff: float | None) -> float | None:
     """Seconds to wait before trying again; None when that cannot help, or was done often enough."""
-    if backoff is None or error.permanent or isinstance(error, CircuitOpen):
-        return None
-    pause = max(backoff, error.retry_after or 0.0)
-    return pause if pause <= verb.LONGEST_WAIT_SECONDS else None
+    return None if backoff is None else verb.pause_before_retry(error, backoff)
 
 
 def grouped(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -50,7 +50,6 @@ class Figures:
 
     scores: Scores | None
     """Of the newest evaluation on the held-out cases."""
-    evaluated_at: datetime | None
     records: int
     """Real records that it has answered, and on which decisions were made, since the stage was last taken away."""
     decided: int
@@ -75,6 +74,8 @@ class Assessment:
 
     workflow: str
     version: str
+    before: Stage
+    """The stage that was written down at the last change."""
     stage: Stage
     why: str
     figures: Figures
@@ -92,9 +93,7 @@ def supported(ledger: Ledger, card: Card, version: str) -> tuple[Stage, str]:
     A change since the last look is written down, and told: a stage that was taken away opens an alert.
     """
     found = assess(ledger, card, version)
-    with ledger.read() as session:
-        last = _last_change(session, card.workflow, version)
-    if Stage(last.stage if last else Stage.GATED) is not found.stage:
+    if found.stage is not found.before:
         _change(ledger, card.workflow, version, found.stage, found.why)
     return found.stage, found.why
 
@@ -105,8 +104,9 @@ def assess(ledger: Ledger, card: Card, version: str) -> Assessment:
         last = _last_change(session, card.workflow, version)
         figures = _figures(session, card, version, last.created_at if last and _was_lowered(last) else None)
     lines = requirements(figures, card.evidence)
-    stage, why = _judge(figures, lines, card.evidence, Stage(last.stage) if last else Stage.GATED)
-    return Assessment(card.workflow, version, stage, why, figures, lines)
+    before = _stage_after(last)
+    stage, why = _judge(figures, lines, card.evidence, before)
+    return Assessment(card.workflow, version, before, stage, why, figures, lines)
 
 
 def reinstate(ledger: Ledger, card: Card, version: str, by: str) -> bool:
@@ -203,7 +203,6 @@ def _figures(session: Session, card: Card, version: str, since: datetime | None)
     seen = dict(session.execute(_observed(mine)).tuples().all())
     return Figures(
         scores=Scores.model_validate(evaluation.scores) if evaluation else None,
-        evaluated_at=evaluation.ended_at if evaluation else None,
         records=session.scalar(sa.select(sa.func.count()).where(mine, Record.state.in_(ANSWERED))) or 0,
         decided=len(decided),
         rejected=sum(rejected for rejected, _ in decided),
@@ -272,6 +271,11 @@ def _last_change(session: Session, workflow: str, version: str) -> StageChange |
     return session.scalar(query.order_by(table.id.desc()).limit(1))
 
 
+def _stage_after(change: StageChange | None) -> Stage:
+    """Without any change yet it is gated."""
+    return Stage(change.stage) if change else Stage.GATED
+
+
 def _was_lowered(change: StageChange) -> bool:
     """Whether what was counted before it counts no longer: a stage that was taken away is earned afresh."""
     return Stage(change.stage).rank < Stage(change.previous).rank or change.previous == Stage.SHADOW
@@ -279,8 +283,7 @@ def _was_lowered(change: StageChange) -> bool:
 
 def _change(ledger: Ledger, workflow: str, version: str, stage: Stage, why: str, by: str = "") -> None:
     with ledger.write() as session:
-        last = _last_change(session, workflow, version)
-        previous = Stage(last.stage) if last else Stage.GATED
+        previous = _stage_after(_last_change(session, workflow, version))
         if previous is stage:  # another process was faster
             return
         changed = {"workflow": workflow, "prompt_version": version, "previous": previous, "stage": stage}

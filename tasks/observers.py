@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import SequenceMatcher
 from email.utils import parseaddr
 from functools import cached_property
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from blocks.vendor import VendorError
 from tasks.actions import AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
 from tasks.output import FREE_MAIL
 from tasks.performers import ACTION_HEADER
+from tasks.scoring import alike
 
 MOST_WORDS = 2_000
 """Of each text, in a comparison: it takes time in proportion to their product."""
@@ -212,9 +212,8 @@ SYSTEMS: Mapping[str, Callable[[Any, Record], Any]] = {"gmail": Thread, "hubspot
 
 
 def similarity(one: str, other: str) -> float:
-    """How alike two texts are, 0 to 1, by their words in order."""
-    ours, theirs = (re.findall(r"\w+", text.lower())[:MOST_WORDS] for text in (one, other))
-    return float(round(SequenceMatcher(None, ours, theirs, autojunk=False).ratio(), 4))
+    """As `scoring.alike`, of texts of any length."""
+    return round(alike(one, other, MOST_WORDS), 4)
 
 
 def came_at(record: Record) -> datetime:

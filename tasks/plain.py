@@ -3,8 +3,17 @@
 
 def plain(text: str) -> str:
     """On one line, with everything escaped that markdown would make a link, an image or markup of."""
-    one_line = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-=.!|~&:/@" else c for c in one_line)
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-=.!|~&:/@" else c for c in one_line(text))
+
+
+def one_line(text: str) -> str:
+    """On one line, without what cannot be seen."""
+    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 record`, `1,000 records`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def quoted(text: str, limit: int = 4000) -> str:

@@ -49,15 +49,15 @@ class Run:
     model: Model
     prompt_version: str
     """The version of the card's prompt as this run's model answers it."""
+    earned: tuple[Stage, str]
+    """What the evidence supported when it was last looked at, and why."""
     started_at: datetime = field(default_factory=utcnow)
     notes: list[str] = field(default_factory=list)
     """What a person should know of this run, for its summary, once each."""
     in_shape: set[str] = field(default_factory=set)
     """The vendors' objects and fields that this run has read as they should be: `hubspot:contact.firstname`."""
-    looked_at: float = 0.0
+    looked_at: float = field(default_factory=time.monotonic)
     """When the evidence was last looked at, on the monotonic clock."""
-    earned: tuple[Stage, str] = (Stage.GATED, "")
-    """What the evidence supported then, and why."""
 
     @property
     def deadline(self) -> datetime:
@@ -134,8 +134,16 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
     stage, reason = effective_stage(card, earned)
     with alive(store, card.workflow, stage) as run_id:
         budget = Budget(store, card, run_id)
-        run = Run(id=run_id, card=card, ledger=store, stage=stage, budget=budget, model=model, prompt_version=version)
-        run.earned, run.looked_at = earned, time.monotonic()
+        run = Run(
+            id=run_id,
+            card=card,
+            ledger=store,
+            stage=stage,
+            budget=budget,
+            model=model,
+            prompt_version=version,
+            earned=earned,
+        )
         if stage is not card.stage:
             run.note(f"runs {stage} instead of {card.stage}: {reason}")
         if redacted := retention.apply(store, card.workflow):

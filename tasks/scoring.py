@@ -15,14 +15,14 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from prompts import Case, Prompt
 from prompts.cases import partial
-from prompts.fields import Extract, Probability, Template, probability_field
+from prompts.fields import Extract, Probability, Template, annotated, probability_field
 
 NOTHING = "(none)"
 """What an unusable answer is counted under."""
@@ -216,11 +216,7 @@ def _part(kind: type[BaseModel], name: str, expected: Any, answer: BaseModel | N
 @cache
 def _reader(kind: type[BaseModel], name: str) -> TypeAdapter[Any]:
     """Reads one field of an answer type, and writes it."""
-    field = kind.model_fields[name]
-    expected: Any = field.annotation
-    for mark in field.metadata:
-        expected = Annotated[expected, mark]
-    return TypeAdapter(expected)
+    return TypeAdapter(annotated(kind.model_fields[name]))
 
 
 def _as_text(reader: TypeAdapter[Any], value: Any) -> str:
@@ -260,12 +256,12 @@ def _field_score(name: str, found: Iterable[Judged]) -> FieldScore:
 
 def _similarity(name: str, found: Iterable[Judged]) -> float:
     both = [(one.case.expect[name], one.answered.answer) for one in found if name in one.case.expect]
-    return statistics.fmean(_alike(text, getattr(answer, name)) if answer else 0.0 for text, answer in both)
+    return statistics.fmean(alike(text or "", getattr(answer, name) or "") if answer else 0.0 for text, answer in both)
 
 
-def _alike(expected: str | None, got: str | None) -> float:
-    """How alike two texts are, 0 to 1, word by word; case and punctuation do not matter."""
-    left, right = (re.findall(r"\w+", (text or "").casefold()) for text in (expected, got))
+def alike(one: str, other: str, most: int | None = None) -> float:
+    """How alike two texts are, 0 to 1, by their words in order, at most the first `most`; case does not matter."""
+    left, right = (re.findall(r"\w+", text.casefold())[:most] for text in (one, other))
     return SequenceMatcher(None, left, right, autojunk=False).ratio()
 
 

@@ -20,6 +20,7 @@ from blocks.ledger import Action, Decision, Ledger, Record, history, utcnow
 from tasks import actions
 from tasks.actions import BY_CARD, KINDS, PostMessage
 from tasks.card import Stage
+from tasks.plain import counted, one_line
 
 if TYPE_CHECKING:
     from tasks.run import Run
@@ -123,7 +124,7 @@ def _add(session: Session, run: Run, credential: str, ids: Sequence[int], text: 
         record_id=None,
         kind=PostMessage.kind,
         impact=PostMessage.impact,
-        title=f"Tell Slack what would have been done with {_records(len(ids))}",
+        title=f"Tell Slack what would have been done with {counted(len(ids), 'record')}",
         payload=payload,
         digest=digest,
         credential=credential,
@@ -142,7 +143,8 @@ def _message(session: Session, workflow: str, wanted: Mapping[int, Sequence[Acti
     """The text for Slack. It is escaped where it is posted, as every text is."""
     records = session.scalars(sa.select(Record).where(Record.id.in_(wanted)).order_by(Record.id))
     lines = [f"• {_named(record)}: {_cut(_wanted(wanted[record.id]), LONGEST_WANTED)}" for record in records]
-    head = f"{workflow} only watches (shadow): nothing was done. With {_records(len(wanted))} it would have done this:"
+    these = counted(len(wanted), "record")
+    head = f"{workflow} only watches (shadow): nothing was done. With {these} it would have done this:"
     return "\n".join([head, *lines, f"What people really did: signoff shadow {workflow}"])
 
 
@@ -163,12 +165,8 @@ def _with_draft(action: Action) -> str:
 
 def _cut(text: str, most: int) -> str:
     """On one line, without what cannot be seen, and no longer than `most` characters."""
-    line = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+    line = one_line(text)
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
-
-
-def _records(count: int) -> str:
-    return f"{count} record{'' if count == 1 else 's'}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -90,7 +90,7 @@ def _is_sure(run: Run, answer: Mapping[str, Any]) -> bool:
     """Whether the model stands by its answer. One that states no probability always does."""
     prompt = prompts.load(run.card.prompt)
     stated = probability_field(prompt.answer)
-    return stated is None or float(answer[stated]) >= threshold_of(run.card, prompt, run.model)
+    return stated is None or float(answer[stated]) >= threshold_of(run.card.thresholds.confidence, prompt, run.model)
 
 
 def _store(run: Run, change: dict[str, Any]) -> None:

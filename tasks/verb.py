@@ -80,16 +80,25 @@ def _waits_as_asked(deadline: datetime | None) -> Callable[[Task[..., Any], Task
         if isinstance(error, LedgerUnavailable):  # nothing half-written: what was not committed is done again
             this.retry_delay_seconds = [BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1]]
             return True
-        # An open circuit is no matter of seconds: the run ends and says so, and the next one looks again.
-        if not isinstance(error, VendorError) or error.permanent or isinstance(error, CircuitOpen):
+        if not isinstance(error, VendorError):
             return False
-        backoff = BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1]
-        wait = max(backoff, error.retry_after or 0.0)
+        wait = pause_before_retry(error, BACKOFF_SECONDS[min(run.run_count, len(BACKOFF_SECONDS)) - 1], deadline)
+        if wait is None:
+            return False
         this.retry_delay_seconds = [wait]
-        in_time = deadline is None or utcnow() + timedelta(seconds=wait) < deadline
-        return wait <= LONGEST_WAIT_SECONDS and in_time
+        return True
 
     return wait_as_asked
+
+
+def pause_before_retry(error: VendorError, backoff: float, deadline: datetime | None = None) -> float | None:
+    """Seconds to wait before trying again, at least `backoff`; None when that cannot help, or not before `deadline`."""
+    # An open circuit is no matter of seconds: the run ends and says so, and the next one looks again.
+    if error.permanent or isinstance(error, CircuitOpen):
+        return None
+    wait = max(backoff, error.retry_after or 0.0)
+    in_time = deadline is None or utcnow() + timedelta(seconds=wait) < deadline
+    return wait if wait <= LONGEST_WAIT_SECONDS and in_time else None
 
 
 def last_attempt() -> bool:

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from deployments import views
+from deployments.cli import app
+from deployments.known_errors import exit_code_of
 from deployments.machine import HOST
 from deployments.stack import Stack
 from sandbox.client import Sandbox
-from tests.deployments.machinery import TRIAGE_SECONDS, Machine, unused_port
+from tests.deployments.machinery import TRIAGE_SECONDS, Finished, Machine, unused_port
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Runs `signoff ...` in this process, as in a terminal of 80 columns that nobody types into."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    for console in (views.console, views.errors):
+        monkeypatch.setattr(console, "_width", 80)
+
+    def call(*arguments: str) -> Finished:
+        capsys.readouterr()
+        try:
+            code = exit_code_of(lambda: app(arguments, result_action="return_value"))
+        except SystemExit as ended:  # how cyclopts tells of Ctrl-C
+            code = int(ended.code or 0)
+        seen = capsys.readouterr()
+        return Finished(code, seen.out, seen.err)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from blocks.ledger import Ledger, Record, history, utcnow
 from blocks.mail import Email
-from deployments.cli import app
-from deployments.known_errors import exit_code_of
 from tasks import audit, retention
-from tests.deployments.machinery import clean_environment, run
+from tests.deployments.machinery import Finished, clean_environment, run
 from tests.work import ANN, SECRET, Work, add_work, tamper
 
 MakeEmail = Callable[..., Email]
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, in this process."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def signoff(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+def signoff(in_process: Callable[..., Finished]) -> Callable[..., Finished]:
     """Runs a command as the terminal would, with nobody there to answer a question."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
 
-    def command(*arguments: str) -> Said:
-        capsys.readouterr()
-        code = exit_code_of(lambda: app(list(arguments), result_action="return_value"))
-        said = capsys.readouterr()
+    def command(*arguments: str) -> Finished:
+        said = in_process(*arguments)
         assert all(len(line) <= 80 for line in said.out.splitlines()), said.out
-        return Said(code, said.out, said.err)
+        return said
 
     return command
 
@@ -62,13 +40,13 @@ def whole(ledger: Ledger, number: int) -> bool:
 
 class TestVerify:
     @pytest.mark.usefixtures("ledger")
-    def test_an_empty_ledger(self, signoff: Callable[..., Said]) -> None:
+    def test_an_empty_ledger(self, signoff: Callable[..., Finished]) -> None:
         said = signoff("audit", "verify")
         assert (said.code, said.err) == (0, "")
         assert "Nothing has happened in this ledger yet." in said.out
 
     @pytest.mark.usefixtures("work")
-    def test_counts_and_the_head(self, signoff: Callable[..., Said], ledger: Ledger) -> None:
+    def test_counts_and_the_head(self, signoff: Callable[..., Finished], ledger: Ledger) -> None:
         said = signoff("audit", "verify")
         head = audit.head(ledger)
         assert said.code == 0
@@ -81,7 +59,7 @@ class TestVerify:
         assert (checked["passed"], checked["head"], checked["findings"]) == (True, head.model_dump(), [])
 
     def test_findings_are_named_and_the_exit_code_says_so(
-        self, signoff: Callable[..., Said], ledger: Ledger, work: Work
+        self, signoff: Callable[..., Finished], ledger: Ledger, work: Work
     ) -> None:
         tamper(ledger, "UPDATE decisions SET approver = 'Mallory'")
         said = signoff("audit", "verify")
@@ -91,11 +69,13 @@ class TestVerify:
         assert "Somebody wrote into the database past Signoff" in said.out
         found = signoff("audit", "verify", "--json")
         assert found.code == 1
-        assert found.json["findings"] == [
+        assert json.loads(found.out)["findings"] == [
             {"subject": f"decisions/{work.decision}", "means": "was changed after it was written"}
         ]
 
-    def test_many_findings_are_counted(self, signoff: Callable[..., Said], ledger: Ledger, email: MakeEmail) -> None:
+    def test_many_findings_are_counted(
+        self, signoff: Callable[..., Finished], ledger: Ledger, email: MakeEmail
+    ) -> None:
         for _ in range(7):
             add_work(ledger, email())
         for table in ("actions", "decisions", "receipts"):
@@ -105,7 +85,7 @@ class TestVerify:
         assert "... and 1 more" in said.out
 
     @pytest.mark.usefixtures("work")
-    def test_a_hash_that_was_noted_down(self, signoff: Callable[..., Said], ledger: Ledger) -> None:
+    def test_a_hash_that_was_noted_down(self, signoff: Callable[..., Finished], ledger: Ledger) -> None:
         noted = audit.head(ledger)
         said = signoff("audit", "verify", "--expect", noted.hash)
         assert said.code == 0
@@ -121,14 +101,14 @@ class TestVerify:
 
 class TestHead:
     @pytest.mark.usefixtures("work")
-    def test_number_and_hash(self, signoff: Callable[..., Said], ledger: Ledger) -> None:
+    def test_number_and_hash(self, signoff: Callable[..., Finished], ledger: Ledger) -> None:
         head = audit.head(ledger)
         assert head.hash in signoff("audit", "head").out
         assert signoff("audit", "head", "--json").json == {"number": head.number, "hash": head.hash}
 
 
 class TestShow:
-    def test_the_story_in_order(self, signoff: Callable[..., Said], ledger: Ledger, work: Work) -> None:
+    def test_the_story_in_order(self, signoff: Callable[..., Finished], ledger: Ledger, work: Work) -> None:
         with ledger.write() as session:
             history.note(session, "action settled", f"actions/{work.action}", by="Mara", said="done")
         said = signoff("audit", "show", str(work.action))
@@ -144,7 +124,7 @@ class TestShow:
         ]
         assert all(line[1].startswith(f"{utcnow():%Y-}") for line in lines)
 
-    def test_of_a_redacted_action(self, signoff: Callable[..., Said], ledger: Ledger, work: Work) -> None:
+    def test_of_a_redacted_action(self, signoff: Callable[..., Finished], ledger: Ledger, work: Work) -> None:
         retention.redact(ledger, [work.record], by="Mara")
         said = signoff("audit", "show", str(work.action))
         assert "reply (redacted): done" in said.out
@@ -152,12 +132,12 @@ class TestShow:
         assert "2 fields, by Mara" in said.out
         assert SECRET not in said.out
 
-    def test_as_json(self, signoff: Callable[..., Said], work: Work) -> None:
+    def test_as_json(self, signoff: Callable[..., Finished], work: Work) -> None:
         events = signoff("audit", "show", str(work.action), "--json").json
         assert [event["event"] for event in events][:2] == ["action wanted", "model call"]
 
     @pytest.mark.usefixtures("ledger")
-    def test_of_an_action_that_never_was(self, signoff: Callable[..., Said]) -> None:
+    def test_of_an_action_that_never_was(self, signoff: Callable[..., Finished]) -> None:
         said = signoff("audit", "show", "9")
         assert said.code == 1
         assert "there is no action 9" in said.err
@@ -165,7 +145,7 @@ class TestShow:
 
 class TestRedact:
     def test_by_age_with_the_setting(
-        self, signoff: Callable[..., Said], ledger: Ledger, email: MakeEmail, monkeypatch: pytest.MonkeyPatch
+        self, signoff: Callable[..., Finished], ledger: Ledger, email: MakeEmail, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old, young = add_work(ledger, email(), days_ago=31).record, add_work(ledger, email(), days_ago=29).record
         assert "Nothing to redact." in signoff("ledger", "redact", "--yes").out
@@ -178,13 +158,13 @@ class TestRedact:
         assert signoff("audit", "verify").code == 0
 
     @pytest.mark.usefixtures("work")
-    def test_nothing_goes_without_a_yes(self, signoff: Callable[..., Said], ledger: Ledger, work: Work) -> None:
+    def test_nothing_goes_without_a_yes(self, signoff: Callable[..., Finished], ledger: Ledger, work: Work) -> None:
         said = signoff("ledger", "redact", "--record", str(work.record))
         assert said.code == 1
         assert "personal data of 1 record for good: add --yes" in said.err
         assert whole(ledger, work.record)
 
-    def test_records_by_number(self, signoff: Callable[..., Said], ledger: Ledger, email: MakeEmail) -> None:
+    def test_records_by_number(self, signoff: Callable[..., Finished], ledger: Ledger, email: MakeEmail) -> None:
         ids = [add_work(ledger, email()).record for _ in range(3)]
         opened = add_work(ledger, email(), action_state="waiting")
         numbers = [str(number) for number in (*ids[:2], opened.record)]
@@ -196,13 +176,13 @@ class TestRedact:
         again = signoff("ledger", "redact", "--record", str(ids[0]), "--yes")
         assert "was redacted on" in again.out
 
-    def test_one_person(self, signoff: Callable[..., Said], ledger: Ledger, email: MakeEmail) -> None:
+    def test_one_person(self, signoff: Callable[..., Finished], ledger: Ledger, email: MakeEmail) -> None:
         theirs = add_work(ledger, email(sender=ANN))
         opened = add_work(ledger, email(sender=ANN), state="gated")
         other = add_work(ledger, email(sender="bob@fabrikam.example"))
         said = signoff("ledger", "redact", "--person", ANN, "--yes", "--json")
         assert said.code == 1
-        assert said.json == {
+        assert json.loads(said.out) == {
             "records": 1,
             "rows": 5,
             "fields": 14,
@@ -230,14 +210,16 @@ class TestRedact:
     )
     @pytest.mark.usefixtures("ledger")
     def test_what_cannot_be_meant_is_refused(
-        self, signoff: Callable[..., Said], arguments: list[str], message: str
+        self, signoff: Callable[..., Finished], arguments: list[str], message: str
     ) -> None:
         said = signoff("ledger", "redact", *arguments, "--yes")
         assert (said.code, said.out) == (1, "")
         assert message in said.err
 
     @pytest.mark.usefixtures("ledger")
-    def test_keeping_everything_is_said(self, signoff: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_keeping_everything_is_said(
+        self, signoff: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv(retention.SETTING, "0")
         assert "is 0, so nothing is redacted by its age" in signoff("ledger", "redact", "--yes").err
 
@@ -248,7 +230,7 @@ class TestRedactedRows:
         retention.redact(ledger, [work.record], by="Mara")
         return work
 
-    def test_ledger_show(self, signoff: Callable[..., Said], redacted: Work) -> None:
+    def test_ledger_show(self, signoff: Callable[..., Finished], redacted: Work) -> None:
         said = signoff("ledger", "show")
         assert said.code == 0
         assert f"(redacted on {utcnow():%Y-%m-%d})" in said.out
@@ -257,14 +239,14 @@ class TestRedactedRows:
         (row,) = signoff("ledger", "show", str(redacted.record), "--json").json
         assert row["redacted_at"].startswith(f"{utcnow():%Y-%m-%d}")
 
-    def test_approvals_show(self, signoff: Callable[..., Said], redacted: Work) -> None:
+    def test_approvals_show(self, signoff: Callable[..., Finished], redacted: Work) -> None:
         said = signoff("approvals", "show", str(redacted.action))
         assert said.code == 0
         assert f"reply (redacted on {utcnow():%Y-%m-%d})" in said.out
         shown = signoff("approvals", "show", str(redacted.action), "--json").json
         assert (shown["explanation"], shown["payload"]) == ("", {"message_id": "m1", "thread_id": "t1"})
 
-    def test_approvals_approve(self, signoff: Callable[..., Said], redacted: Work) -> None:
+    def test_approvals_approve(self, signoff: Callable[..., Finished], redacted: Work) -> None:
         said = signoff("approvals", "approve", str(redacted.action))
         assert said.code == 1
         assert "(reply (redacted)) does not wait for anybody: it is done" in said.err

@@ -14,10 +14,7 @@ import pytest
 import prompts
 from blocks.embedded import EmbeddedModel
 from blocks.ledger import Action, Decision, Ledger
-from deployments import views
 from deployments.cases import choose
-from deployments.cli import app
-from deployments.known_errors import exit_code_of
 from tests.deployments.machinery import Finished, clean_environment, run
 
 Signoff = Callable[..., Finished]
@@ -49,19 +46,14 @@ def signoff(
     ledger: Ledger,  # noqa: ARG001
     folder: Path,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    in_process: Callable[..., Finished],
 ) -> Signoff:
     """Runs `signoff cases ...` in this process at 80 columns; with `typed`, as in a terminal."""
-    for console in (views.console, views.errors):
-        monkeypatch.setattr(console, "_width", 80)
 
     def call(*arguments: str, typed: str | None = None) -> Finished:
         prompts.load.cache_clear()
         monkeypatch.setattr("sys.stdin", io.StringIO() if typed is None else Terminal(typed))
-        capsys.readouterr()
-        code = exit_code_of(lambda: app(["cases", *arguments], result_action="return_value"))
-        seen = capsys.readouterr()
-        return Finished(code, seen.out, seen.err)
+        return in_process("cases", *arguments)
 
     return call
 

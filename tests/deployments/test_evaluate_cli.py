@@ -32,23 +32,14 @@ EMBEDDED = EmbeddedModel()
 
 
 @pytest.fixture
-def signoff(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Signoff:  # noqa: ARG001
+def signoff(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, in_process: Callable[..., Finished]) -> Signoff:  # noqa: ARG001
     """Runs `signoff eval ticket ...` in this process, with 80 columns; the prompt and its card can be others."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setattr("blocks.embedded.EmbeddedModel", lambda: EMBEDDED)
-    for console in (views.console, views.errors):
-        monkeypatch.setattr(console, "_width", 80)
 
     def call(*arguments: str, prompt: Prompt | None = None, card: Card | None = None) -> Finished:
-        monkeypatch.setattr(command, "_prompt", lambda _: prompt or prompt_of())
+        monkeypatch.setattr(command, "prompt_of", lambda _: prompt or prompt_of())
         monkeypatch.setattr(command, "every_card", lambda: [card or card_of()])
-        capsys.readouterr()
-        try:
-            code = exit_code_of(lambda: app(["eval", "ticket", *arguments], result_action="return_value"))
-        except SystemExit as ended:  # how cyclopts tells of Ctrl-C
-            code = int(ended.code or 0)
-        seen = capsys.readouterr()
-        return Finished(code, seen.out, seen.err)
+        return in_process("eval", "ticket", *arguments)
 
     return call
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 
@@ -13,9 +12,6 @@ import prompts
 from blocks.embedded import EmbeddedModel
 from blocks.ledger import Ledger
 from blocks.models import version_of
-from deployments import views
-from deployments.cli import app
-from deployments.known_errors import exit_code_of
 from tests.deployments.machinery import Finished, clean_environment, run
 from tests.earned import answered, decided, earn, evaluated
 
@@ -36,22 +32,12 @@ def signoff(
     prefect_server: None,  # noqa: ARG001
     ledger: Ledger,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    in_process: Signoff,
 ) -> Iterator[Signoff]:
-    """Runs `signoff ...` in this process, as in a terminal of 80 columns that nobody types into."""
+    """Runs `signoff ...`, with a Variable that lowers nothing."""
     monkeypatch.setattr("prefect.events.emit_event", lambda **_: None)
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    for console in (views.console, views.errors):
-        monkeypatch.setattr(console, "_width", 80)
-
-    def call(*arguments: str) -> Finished:
-        capsys.readouterr()
-        code = exit_code_of(lambda: app(arguments, result_action="return_value"))
-        seen = capsys.readouterr()
-        return Finished(code, seen.out, seen.err)
-
     Variable.set(VARIABLE, "selective", overwrite=True)
-    yield call
+    yield in_process
     Variable.set(VARIABLE, "selective", overwrite=True)
 
 

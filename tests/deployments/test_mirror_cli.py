@@ -15,7 +15,6 @@ from rich.console import Console
 
 import prompts
 from blocks.ledger import Ledger, Mirror, Record
-from deployments import views
 from deployments.cases import Dialog
 from deployments.cli import app
 from deployments.errors import CommandError
@@ -98,19 +97,14 @@ def signoff(
     ledger: Ledger,  # noqa: ARG001
     folder: Path,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    in_process: Callable[..., Finished],
 ) -> Signoff:
     """Runs `signoff mirror lead-triage ...` in this process, with these lines on stdin."""
-    for console in (views.console, views.errors):
-        monkeypatch.setattr(console, "_width", 80)
 
     def call(*arguments: str, given: Sequence[str] = ()) -> Finished:
         prompts.load.cache_clear()
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in given)))
-        capsys.readouterr()
-        code = exit_code_of(lambda: app(["mirror", "lead-triage", *arguments], result_action="return_value"))
-        out = capsys.readouterr()
-        return Finished(code, out.out, out.err)
+        return in_process("mirror", "lead-triage", *arguments)
 
     return call
 

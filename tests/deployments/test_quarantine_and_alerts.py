@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +9,6 @@ from typing import Any
 import pytest
 
 from blocks.ledger import Ledger, ModelCall, Record, Run, utcnow
-from deployments import views
-from deployments.cli import app
-from deployments.known_errors import exit_code_of
 from tasks import alerts
 from tests.deployments.machinery import Finished, clean_environment, run
 
@@ -26,20 +22,10 @@ Signoff = Callable[..., Finished]
 
 
 @pytest.fixture
-def signoff(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Signoff:  # noqa: ARG001
-    """Runs `signoff ...` in this process, as in a terminal of 80 columns that nobody types into."""
+def signoff(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, in_process: Signoff) -> Signoff:  # noqa: ARG001
+    """Runs `signoff ...`, on a ledger of its own; no event is sent, since no server is there."""
     monkeypatch.setattr("prefect.events.emit_event", lambda **_: None)
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    for console in (views.console, views.errors):
-        monkeypatch.setattr(console, "_width", 80)
-
-    def call(*arguments: str) -> Finished:
-        capsys.readouterr()
-        code = exit_code_of(lambda: app(arguments, result_action="return_value"))
-        seen = capsys.readouterr()
-        return Finished(code, seen.out, seen.err)
-
-    return call
+    return in_process
 
 
 def add(ledger: Ledger, state: str = "quarantined", **changes: Any) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.parser import BytesParser
 
 import pytest
@@ -14,35 +13,23 @@ from blocks import connections
 from blocks.gmail import Gmail
 from blocks.ledger import Ledger, Observation
 from blocks.mail import compose_reply
-from deployments.cli import app
-from deployments.known_errors import exit_code_of
 from sandbox.client import Sandbox
+from tests.deployments.machinery import Finished
 from tests.shadowed import in_shadow
 
 ANN = "ann@northwind.example"
 DATE = "Mon, 02 Mar 2026 09:30:00 +0000"
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, in this process."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def shadow(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def shadow(in_process: Callable[..., Finished]) -> Callable[..., Finished]:
     """Runs `signoff shadow` as the terminal would."""
 
-    def command(*arguments: str) -> Said:
-        capsys.readouterr()
-        code = exit_code_of(lambda: app(["shadow", *arguments], result_action="return_value"))
-        said = capsys.readouterr()
+    def command(*arguments: str) -> Finished:
+        said = in_process("shadow", *arguments)
         if "--json" not in arguments:
             assert all(len(line) <= 80 for line in said.out.splitlines()), said.out
-        return Said(code, said.out, said.err)
+        return said
 
     return command
 
@@ -83,7 +70,7 @@ def reply(gmail: Gmail, message_id: str) -> None:
 
 
 def test_a_table_then_what_differed_then_what_was_missed(
-    shadow: Callable[..., Said], arrive: Callable[..., tuple[int, str]], gmail: Gmail
+    shadow: Callable[..., Finished], arrive: Callable[..., tuple[int, str]], gmail: Gmail
 ) -> None:
     answered, differed, spam, other = (
         arrive(),
@@ -109,7 +96,9 @@ def test_a_table_then_what_differed_then_what_was_missed(
     assert said.out.count("…") == 1
 
 
-def test_json_has_all_of_it(shadow: Callable[..., Said], arrive: Callable[..., tuple[int, str]], gmail: Gmail) -> None:
+def test_json_has_all_of_it(
+    shadow: Callable[..., Finished], arrive: Callable[..., tuple[int, str]], gmail: Gmail
+) -> None:
     number, message = arrive()
     archive(gmail, message)
     said = shadow("lead-triage", "--json")
@@ -126,7 +115,7 @@ def test_json_has_all_of_it(shadow: Callable[..., Said], arrive: Callable[..., t
 
 
 def test_a_vendor_that_is_down_is_named(
-    shadow: Callable[..., Said], arrive: Callable[..., tuple[int, str]], sandbox: Sandbox, gmail: Gmail
+    shadow: Callable[..., Finished], arrive: Callable[..., tuple[int, str]], sandbox: Sandbox, gmail: Gmail
 ) -> None:
     archive(gmail, arrive()[1])
     sandbox.fault("overloaded", "hubspot", times=None)
@@ -137,7 +126,7 @@ def test_a_vendor_that_is_down_is_named(
 
 
 def test_offline_says_that_nobody_was_asked(
-    shadow: Callable[..., Said], arrive: Callable[..., tuple[int, str]], gmail: Gmail, sandbox: Sandbox
+    shadow: Callable[..., Finished], arrive: Callable[..., tuple[int, str]], gmail: Gmail, sandbox: Sandbox
 ) -> None:
     archive(gmail, arrive()[1])
     before = len(sandbox.requests())
@@ -147,7 +136,7 @@ def test_offline_says_that_nobody_was_asked(
 
 
 def test_many_differences_are_counted(
-    shadow: Callable[..., Said], arrive: Callable[..., tuple[int, str]], ledger: Ledger
+    shadow: Callable[..., Finished], arrive: Callable[..., tuple[int, str]], ledger: Ledger
 ) -> None:
     for _ in range(5):
         arrive()
@@ -160,7 +149,7 @@ def test_many_differences_are_counted(
 
 
 @pytest.mark.usefixtures("ledger", "accounts")
-def test_with_nothing_in_shadow_it_says_how_to_get_there(shadow: Callable[..., Said]) -> None:
+def test_with_nothing_in_shadow_it_says_how_to_get_there(shadow: Callable[..., Finished]) -> None:
     said = shadow("lead-triage")
     assert said.code == 0
     assert "Nothing of lead-triage is in shadow." in said.out
@@ -169,7 +158,7 @@ def test_with_nothing_in_shadow_it_says_how_to_get_there(shadow: Callable[..., S
 
 
 @pytest.mark.usefixtures("ledger")
-def test_a_workflow_that_is_not_there(shadow: Callable[..., Said]) -> None:
+def test_a_workflow_that_is_not_there(shadow: Callable[..., Finished]) -> None:
     said = shadow("lead-triaje")
     assert (said.code, said.out) == (1, "")
     assert "there is no workflow lead-triaje; there are " in said.err
@@ -177,5 +166,5 @@ def test_a_workflow_that_is_not_there(shadow: Callable[..., Said]) -> None:
 
 
 @pytest.mark.usefixtures("ledger")
-def test_a_limit_that_is_none(shadow: Callable[..., Said]) -> None:
+def test_a_limit_that_is_none(shadow: Callable[..., Finished]) -> None:
     assert "--limit is at least 1" in shadow("lead-triage", "--limit", "0").err

@@ -68,7 +68,7 @@ def told(ledger: Ledger, accounts: Callable[[], None]) -> Callable[..., list[str
         for number in ids:
             in_shadow(ledger, number)
         card = CARD.model_copy(update=IN_SHADOW)
-        run = Run("r", card, ledger, Stage.SHADOW, Budget(ledger, card, "r"), model_of(card), "v")
+        run = Run("r", card, ledger, Stage.SHADOW, Budget(ledger, card, "r"), model_of(card), "v", (Stage.GATED, ""))
         shadow_report.tell(run, ids)
         return [str(report.payload["text"]) for report in reports(ledger)]
 
