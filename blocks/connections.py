@@ -11,6 +11,7 @@ BLOCKS = {
     "hubspot": ("blocks.hubspot", "HubSpot"),
     "slack": ("blocks.slack", "Slack"),
     "claude": ("blocks.anthropic", "Claude"),
+    "drive": ("blocks.drive", "Drive"),
 }
 """Block type slug -> module and class. Modules are imported when a credential of theirs is first asked for."""
 

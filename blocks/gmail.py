@@ -6,7 +6,6 @@ lost could not be found again. Sending is two phases, each of which leaves somet
 """
 
 import base64
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from blocks.google import GoogleHttp
 
 PAGE = 500  # the most that messages.list, drafts.list and history.list return at once
-CONNECTIONS = 16
 
 DEFAULT_UNITS = 5
 QUOTA_UNITS = (
@@ -198,6 +196,7 @@ DRAFT_SHAPE = _shape("draft", _Draft)
 DRAFT_HEADERS_SHAPE = _shape("draft", _DraftWithHeaders)
 DRAFTS_SHAPE = _shape("draft-list", _DraftList)
 SENT_SHAPE = _shape("sent-message", _Named)
+SENT_HEADERS_SHAPE = _shape("sent-message", _WithHeaders)
 THREAD_SHAPE = _shape("thread", _Thread)
 CONVERSATION_SHAPE = _shape("thread", _Conversation)
 LABEL_SHAPE = _shape("label", _Label)
@@ -401,28 +400,28 @@ class Gmail(Block):
             raw=message.raw,
         )
 
-    def create_draft(self, raw: bytes, thread_id: str) -> str:
-        """Keep a draft in a thread and return its id.
+    def create_draft(self, raw: bytes, thread_id: str | None = None) -> str:
+        """Keep a draft and return its id.
 
         Args:
             raw: an RFC 5322 message. It joins the thread only with References, In-Reply-To and a matching
                 Subject.
-            thread_id: the thread that it answers.
+            thread_id: the thread that it answers; None begins a new one.
 
         Raises:
-            VendorError: `unknown` when the reply was lost; `drafts_in_thread` then finds it by a header.
+            VendorError: `unknown` when the reply was lost; `drafts` then finds it by a header.
         """
-        message = {"raw": base64.urlsafe_b64encode(raw).decode("ascii"), "threadId": thread_id}
+        message = _message(raw, thread_id)
         request = self._api().drafts.create(userId="me", body={"message": message})
         return self._read(DRAFT_SHAPE, request, write=True).id
 
-    def update_draft(self, draft_id: str, raw: bytes, thread_id: str) -> None:
+    def update_draft(self, draft_id: str, raw: bytes, thread_id: str | None = None) -> None:
         """Replace what a draft says. Safe to repeat.
 
         Raises:
             DraftGone: it was sent, or deleted by a person.
         """
-        message = {"raw": base64.urlsafe_b64encode(raw).decode("ascii"), "threadId": thread_id}
+        message = _message(raw, thread_id)
         self._ask(self._api().drafts.update(userId="me", id=draft_id, body={"message": message}), gone=DraftGone)
 
     def draft_exists(self, draft_id: str) -> bool:
@@ -450,14 +449,14 @@ class Gmail(Block):
         message = self._read(SENT_SHAPE, request, gone=DraftGone, write=True)
         return SentMessage(message.id, message.thread_id)
 
-    def drafts_in_thread(self, thread_id: str) -> list[Draft]:
-        """The drafts of a thread, with their headers."""
+    def drafts(self, thread_id: str | None = None) -> list[Draft]:
+        """The drafts of a thread, or all that there are, with their headers."""
         drafts = self._api().drafts
         return [
             _draft(self._read(DRAFT_HEADERS_SHAPE, drafts.get(userId="me", id=draft.id, format="metadata")))
             for page in self._pages(DRAFTS_SHAPE, drafts.list, maxResults=PAGE)
             for draft in page.drafts or ()
-            if draft.message.thread_id == thread_id
+            if thread_id in (None, draft.message.thread_id)
         ]
 
     def sent_with_header(self, thread_id: str, name: str, value: str) -> SentMessage | None:
@@ -474,6 +473,19 @@ class Gmail(Block):
             if message.label_ids is None:  # ours is a draft or was sent, and both are labels
                 raise THREAD_SHAPE.missing("messages.labelIds", request.methodId)
             if "SENT" in message.label_ids:
+                return SentMessage(message.id, message.thread_id)
+        return None
+
+    def sent_to(self, address: str, since: datetime, name: str, value: str) -> SentMessage | None:
+        """The message to an address that was sent with this header since then, or None."""
+        messages = self._api().messages
+        for message_id in self.list_message_ids(f"in:sent to:{address} after:{int(since.timestamp())}"):
+            request = messages.get(userId="me", id=message_id, format="metadata", metadataHeaders=[name])
+            try:
+                message = self._read(SENT_HEADERS_SHAPE, request, gone=MessageGone)
+            except MessageGone:
+                continue
+            if _headers(message).get(name.lower()) == value:
                 return SentMessage(message.id, message.thread_id)
         return None
 
@@ -568,31 +580,14 @@ class Gmail(Block):
         return Failures("gmail", (self.client_secret, self.refresh_token), WAYS_OUT)
 
     def _build_http(self) -> "GoogleHttp":
-        from google.oauth2.credentials import Credentials
+        from blocks.google import connect
 
-        from blocks.google import GoogleHttp
-
-        credentials = Credentials(  # type: ignore[no-untyped-call]
-            token=None,
-            refresh_token=self.refresh_token.get_secret_value(),
-            token_uri=self.token_address,
-            client_id=self.client_id,
-            client_secret=self.client_secret.get_secret_value(),
-        )
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        client = httpx.Client(timeout=self.timeout_seconds, follow_redirects=False, limits=limits)
-        return GoogleHttp(credentials, client, self._failures(), quota_units)
+        return connect(self, self._failures(), quota_units)
 
     def _build_service(self) -> "Resource":
-        from googleapiclient.discovery import build_from_document
-        from googleapiclient.discovery_cache import get_static_doc
+        from blocks.google import build_service
 
-        document = json.loads(get_static_doc("gmail", "v1"))
-        # The document, not `client_options`, because that one breaks media and batch addresses.
-        document["rootUrl"] = self.address.rstrip("/") + "/"
-        document["baseUrl"] = document["rootUrl"] + document["servicePath"]
-        document.pop("mtlsRootUrl", None)
-        return build_from_document(document, http=self._http.get(self._build_http))
+        return build_service("gmail", "v1", self.address, self._http.get(self._build_http))
 
     def _build_apis(self) -> Apis:
         users: Any = self.get_client().users()
@@ -612,6 +607,10 @@ def _arrived(page: _History) -> Iterator[str]:
     for change in page.history or ():
         yield from (added.message.id for added in change.messages_added or ())
         yield from (labelled.message.id for labelled in change.labels_added or () if "INBOX" in labelled.label_ids)
+
+
+def _message(raw: bytes, thread_id: str | None) -> dict[str, str]:
+    return {"raw": base64.urlsafe_b64encode(raw).decode("ascii")} | ({"threadId": thread_id} if thread_id else {})
 
 
 def _draft(draft: _DraftWithHeaders) -> Draft:

@@ -1,4 +1,4 @@
-"""HubSpot: contacts, and the notes and tasks on them.
+"""HubSpot: contacts and support tickets, and the notes and tasks on them.
 
 The typed client, over a pool of ours. Its own has no timeout, repeats reads, is built anew on every access to
 an API, and turns a TLS failure into an AttributeError.
@@ -6,19 +6,20 @@ an API, and turns a TLS failure into an AttributeError.
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NotRequired, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, create_model
-from typing_extensions import TypedDict
+from pydantic import Field, PrivateAttr, SecretStr
 
-from blocks import guard
-from blocks.shape import AnyId, CamelPart, Id, Part, Shape
+from blocks import guard, hubspot_tickets
+from blocks.hubspot_parts import Object, Paging, with_properties
+from blocks.hubspot_tickets import NOTE_TO_TICKET, Listed, Ticket
+from blocks.shape import AnyId, CamelPart, Part, Shape
 from blocks.vendor import Failures, Once, without_frames
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ RAW: dict[str, Any] = {"_preload_content": False}
 NOTE_TO_CONTACT = 202
 TASK_TO_CONTACT = 204
 
-SCOPES = "crm.objects.contacts.read and crm.objects.contacts.write"
+SCOPES = "crm.objects.contacts.read and crm.objects.contacts.write (and tickets, for workflows that use tickets)"
 WAYS_OUT = {
     401: "create a new Service Key (or private app token) in HubSpot and put it into the block",
     403: f"give the Service Key the scopes {SCOPES}",
@@ -43,10 +44,6 @@ WAYS_OUT = {
 
 
 BATCH_KNOWS = frozenset({"status", "startedAt", "completedAt", "requestedAt", "links", "numErrors"})
-OBJECT_KNOWS = frozenset({"createdAt", "updatedAt", "archived", "archivedAt", "associations", "new", "url"})
-ALWAYS = ("createdate", "lastmodifieddate", "hs_createdate", "hs_lastmodifieddate", "hs_object_id", "email")
-"""The properties that HubSpot adds to those that were asked for: none of them is another's new name."""
-
 
 ASKED_ALWAYS = ("email", "hs_additional_emails")
 """What `contacts_by_email` reads whatever was asked for: a contact's addresses."""
@@ -66,33 +63,15 @@ class _Batch(CamelPart):
     errors: list[_Error] | None = None
 
 
-class _Object(CamelPart):
-    known = OBJECT_KNOWS | {"properties"}
-
-    id: Id
-
-
 class _Associated(CamelPart):
     known = frozenset({"associationTypes"})
 
     to_object_id: AnyId
 
 
-class _Next(CamelPart):
-    known = frozenset({"link"})
-
-    after: Id
-
-
-class _Paging(CamelPart):
-    known = frozenset({"prev"})
-
-    next: _Next | None = None
-
-
 class _Associations(CamelPart):
     results: list[_Associated]
-    paging: _Paging | None = None
+    paging: Paging | None = None
 
 
 P = TypeVar("P", bound=Part)
@@ -104,29 +83,21 @@ def _shape(object: str, kind: type[P]) -> Shape[P]:
 
 CONTACTS_SHAPE = _shape("contact-batch", _Batch)
 UPSERTS_SHAPE = _shape("contact-upsert", _Batch)
-UPSERTED_SHAPE = _shape("contact", _Object)
+UPSERTED_SHAPE = _shape("contact", Object)
 ASSOCIATIONS_SHAPE = _shape("association", _Associations)
 BATCH_SHAPES = {"note": _shape("note-batch", _Batch), "task": _shape("task-batch", _Batch)}
-MADE_SHAPES = {"note": _shape("note", _Object), "task": _shape("task", _Object)}
+MADE_SHAPES = {"note": _shape("note", Object), "task": _shape("task", Object)}
 
 
 @lru_cache(maxsize=256)
 def _with_properties(object: str, names: tuple[str, ...]) -> Shape[Any]:
-    """An object that was read with these properties.
-
-    HubSpot gives null for one that is blank, and passes over a name that it does not know without a word: only the
-    missing key tells that a property was renamed.
-    """
+    """An object that was read with these properties."""
     types = {name: NotRequired[str | None] if name in SOMETIMES else str | None for name in names}
-    properties = TypedDict("properties", types)  # type: ignore[misc]
-    properties.__pydantic_config__ = ConfigDict(strict=True)  # type: ignore[attr-defined]  # and no camel case
-    kind = create_model("_Read", __base__=_Object, properties=(properties, ...))
-    kind.known = OBJECT_KNOWS | {*ALWAYS}
-    return Shape("hubspot", object, kind, inside="properties")
+    return Shape("hubspot", object, with_properties(Object, types), inside="properties")
 
 
 class Note(NamedTuple):
-    """A note on a contact's timeline."""
+    """A note on the timeline of a contact or a ticket."""
 
     id: str
     body: str
@@ -191,6 +162,8 @@ class Apis:
 
     pool: Pool
     contacts: Any
+    tickets: Any
+    pipelines: Any
     notes: Any
     note_batch: Any
     tasks: Any
@@ -339,14 +312,12 @@ class HubSpot(Block):
     @without_frames
     def notes_of(self, contact_id: str) -> list[Note]:
         """The notes on a contact. Read through associations, because search lags behind writes."""
-        ids = self._associated(contact_id, "notes")
-        read = self._read_by_id("note", self._api().note_batch, ids, ("hs_note_body",))
-        return [Note(id, properties["hs_note_body"] or "") for id, properties in read]
+        return self._notes(self._associated("contact", contact_id, "notes"))
 
     @without_frames
     def tasks_of(self, contact_id: str) -> list[Task]:
         """The tasks on a contact, open or not. Read through associations, like `notes_of`."""
-        ids = self._associated(contact_id, "tasks")
+        ids = self._associated("contact", contact_id, "tasks")
         read = self._read_by_id("task", self._api().task_batch, ids, ("hs_task_body", "hs_task_subject"))
         return [
             Task(id, properties["hs_task_body"] or "", properties["hs_task_subject"] or "") for id, properties in read
@@ -356,7 +327,7 @@ class HubSpot(Block):
     def made_on(self, contact_id: str, what: Literal["note", "task"]) -> list[Made]:
         """The notes, or the tasks, on a contact, with the moment at which each was made."""
         apis = {"note": self._api().note_batch, "task": self._api().task_batch}
-        ids = self._associated(contact_id, f"{what}s")
+        ids = self._associated("contact", contact_id, f"{what}s")
         read = self._read_by_id(what, apis[what], ids, ("hs_createdate", f"hs_{what}_body"))
         return [
             Made(id, datetime.fromisoformat(found["hs_createdate"]), found[f"hs_{what}_body"] or "")
@@ -364,38 +335,153 @@ class HubSpot(Block):
             if found["hs_createdate"]
         ]
 
-    def _create(self, what: str, api: Any, contact_id: str, type_id: int, properties: dict[str, str]) -> str:
+    @without_frames
+    def tickets(
+        self,
+        *,
+        stage: str | None = None,
+        pipeline: str | None = None,
+        modified_since: datetime | None = None,
+        closed: bool | None = None,
+        limit: int | None = None,
+        properties: Sequence[str] = (),
+    ) -> list[Ticket]:
+        """The tickets that meet all that is asked, the oldest first; deleted ones are left out.
+
+        Lists all tickets of the account, a hundred a request, and chooses here. HubSpot's search would choose there,
+        but by an index that lags behind: a ticket could be missed, or found in a stage that it has left and be
+        answered twice. It also ends after 10,000 results, and tells no associations.
+
+        Args:
+            stage: a stage's id.
+            pipeline: a pipeline's id; "0" is the one that each account begins with.
+            modified_since: changed then or later; with a time zone.
+            closed: in a stage, whatever its id, that the account's settings call closed (a ticket has no property
+                that says so), or in none of them.
+            limit: at most so many, the oldest.
+            properties: others to read, by HubSpot's names.
+
+        Raises:
+            SchemaDrift: a ticket came back without a property that is read, which was renamed or deleted in HubSpot.
+        """
+        ends = frozenset() if closed is None else self._closed_stages()
+        wanted = hubspot_tickets.Wanted(stage, pipeline, modified_since, closed, ends)
+        found = (each for each in self._all_tickets(properties) if wanted.takes(each.ticket))
+        return self._with_emails(hubspot_tickets.oldest(found, limit))
+
+    @without_frames
+    def ticket(self, ticket_id: str, properties: Sequence[str] = ()) -> Ticket:
+        """One ticket, as it is now.
+
+        Raises:
+            TicketGone: it was deleted.
+            SchemaDrift: like `tickets`.
+        """
+        names, operation = hubspot_tickets.asked(properties), "read ticket"
+        with hubspot_tickets.unless_gone():
+            reply = self._api().tickets.get_by_id(ticket_id, properties=names, associations=["contacts"], **RAW)
+        listed = hubspot_tickets.read_ticket(self._json(operation, reply), operation, properties)
+        return self._with_emails([listed])[0]
+
+    @without_frames
+    def update_ticket(self, ticket_id: str, properties: Mapping[str, str]) -> None:
+        """Set properties of a ticket; an empty text clears one. Safe to repeat: the values are absolute.
+
+        HubSpot sets `closed_date` itself when `hs_pipeline_stage` becomes a closed one.
+
+        Raises:
+            TicketGone: it was deleted.
+            VendorError: `unknown` when the reply was lost.
+        """
+        with hubspot_tickets.unless_gone():
+            reply = self._api().tickets.update(ticket_id, {"properties": dict(properties)}, **RAW)
+        changed = self._json("update ticket", reply, write=True)
+        hubspot_tickets.UPDATED_SHAPE.read(changed, "update ticket", write=True)
+
+    @without_frames
+    def create_ticket_note(self, ticket_id: str, body: str, at: datetime) -> str:
+        """Put a note on a ticket's timeline and return its id. Like `create_note`; `notes_of_ticket` finds it again.
+
+        Raises:
+            VendorError: `unknown` when the reply was lost.
+        """
+        properties = {"hs_note_body": body, "hs_timestamp": _utc(at)}
+        return self._create("note", self._api().notes, ticket_id, NOTE_TO_TICKET, properties)
+
+    @without_frames
+    def notes_of_ticket(self, ticket_id: str) -> list[Note]:
+        """The notes on a ticket. Read through associations, like `notes_of`.
+
+        Raises:
+            TicketGone: it was deleted.
+        """
+        with hubspot_tickets.unless_gone():
+            ids = self._associated("ticket", ticket_id, "notes")
+        return self._notes(ids)
+
+    def _all_tickets(self, properties: Sequence[str]) -> Iterator[Listed]:
+        operation, names = "list tickets", hubspot_tickets.asked(properties)
+        ask = partial(self._api().tickets.get_page, limit=BATCH, properties=names, associations=["contacts"])
+        for result in self._pages(operation, hubspot_tickets.TICKETS_SHAPE, ask):
+            yield hubspot_tickets.read_ticket(result, operation, properties)
+
+    def _closed_stages(self) -> frozenset[tuple[str, str]]:
+        operation = "read the pipelines of tickets"
+        reply = self._json(operation, self._api().pipelines.get_all("tickets", **RAW))
+        return hubspot_tickets.closed_stages(reply, operation)
+
+    def _with_emails(self, tickets: Sequence[Listed]) -> list[Ticket]:
+        contacts = {
+            ticket.id: self._associated("ticket", ticket.id, "contacts") if has_more else ids
+            for ticket, ids, has_more in tickets
+        }
+        wanted = dict.fromkeys(id for ids in contacts.values() for id in ids)
+        read = self._read_by_id("contact", self._api().contacts, wanted, ("email",))
+        emails = {id: properties["email"] for id, properties in read if properties["email"]}
+        return [
+            replace(ticket, contact_emails=tuple(emails[id] for id in contacts[ticket.id] if id in emails))
+            for ticket, _, _ in tickets
+        ]
+
+    def _notes(self, ids: Sequence[str]) -> list[Note]:
+        read = self._read_by_id("note", self._api().note_batch, ids, ("hs_note_body",))
+        return [Note(id, properties["hs_note_body"] or "") for id, properties in read]
+
+    def _create(self, what: str, api: Any, owner_id: str, type_id: int, properties: dict[str, str]) -> str:
         # Plain JSON, because every object type has a copy of the same model classes. One request, the
         # association inside: a second one could fail and leave a note that hangs on nobody.
         types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}]
-        new = {"properties": properties, "associations": [{"to": {"id": contact_id}, "types": types}]}
+        new = {"properties": properties, "associations": [{"to": {"id": owner_id}, "types": types}]}
         made = self._json(f"create {what}", api.create(new, **RAW), write=True)
         return MADE_SHAPES[what].read(made, f"create {what}", write=True).id
 
-    def _associated(self, contact_id: str, kind: str) -> list[str]:
-        ids: list[str] = []
-        after: str | None = None
+    def _associated(self, what: str, id: str, kind: str) -> list[str]:
+        ask = partial(self._api().associations.get_page, f"{what}s", id, kind, limit=PAGE)
+        pages = self._pages(f"read the {what}'s {kind}", ASSOCIATIONS_SHAPE, ask)
+        return [item.to_object_id for item in pages]
+
+    def _pages(self, operation: str, shape: Shape[Any], ask: Callable[..., Any]) -> Iterator[Any]:
+        """What is on all pages of a list."""
+        more: dict[str, str] = {}
         while True:
-            more = {"after": after} if after else {}
-            operation, api = f"read the contact's {kind}", self._api().associations
-            reply = self._json(operation, api.get_page("contacts", contact_id, kind, limit=PAGE, **more, **RAW))
-            page = ASSOCIATIONS_SHAPE.read(reply, operation)
-            ids += [item.to_object_id for item in page.results]
-            after = page.paging.next.after if page.paging and page.paging.next else None
-            if not after:
-                return ids
+            page = shape.read(self._json(operation, ask(**more, **RAW)), operation)
+            yield from page.results
+            if not page.paging or not page.paging.next:
+                return
+            more = {"after": page.paging.next.after}
 
     def _read_by_id(
         self, what: str, api: Any, ids: Iterable[str], names: tuple[str, ...]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         operation, shape = f"read {what}s", _with_properties(what, names)
+        batch = BATCH_SHAPES.get(what, CONTACTS_SHAPE)
         for chunk in _chunks(list(ids)):
             question = {
                 "inputs": [{"id": id} for id in chunk],
                 "properties": list(names),
                 "propertiesWithHistory": [],
             }
-            reply = BATCH_SHAPES[what].read(self._json(operation, api.read(question, **RAW)), operation)
+            reply = batch.read(self._json(operation, api.read(question, **RAW)), operation)
             for result in reply.results:
                 item = shape.read(result, operation)
                 yield item.id, item.properties
@@ -429,6 +515,8 @@ class HubSpot(Block):
         return Apis(
             pool=pool,
             contacts=over(crm.contacts.batch_api),
+            tickets=over(crm.tickets.basic_api),
+            pipelines=over(crm.pipelines.pipelines_api),
             notes=over(crm.objects.notes.basic_api),
             note_batch=over(crm.objects.notes.batch_api),
             tasks=over(crm.objects.tasks.basic_api),

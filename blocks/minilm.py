@@ -71,6 +71,8 @@ class Encoder:
     """A tokenizer and a session. Both may be used by many threads at once."""
 
     tokenizer: Any
+    whole: Any
+    """The same tokenizer without the window: it cuts nothing off and adds no marks."""
     session: Any
     dimensions: int
     checksum: str
@@ -85,6 +87,12 @@ class Encoder:
         for batch in _batches(tokens):
             rows[batch] = _run(self.session, [tokens[index] for index in batch])
         return rows
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """The text's tokens, as the places (from, to) in it where they stand; none is cut off."""
+        encoded = self.whole.encode(_printable(text), add_special_tokens=False)
+        places: list[tuple[int, int]] = encoded.offsets
+        return places
 
 
 def _run(session: Any, tokens: list[list[int]]) -> "NDArray[np.float32]":
@@ -105,8 +113,12 @@ def _run(session: Any, tokens: list[list[int]]) -> "NDArray[np.float32]":
 
 
 def _head(text: str) -> str:
+    return _printable(text[:WINDOW_CHARS])
+
+
+def _printable(text: str) -> str:
     # A lone surrogate, which a badly declared mail can hold, is refused by the tokenizer.
-    return text[:WINDOW_CHARS].encode("utf-8", "replace").decode("utf-8")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _batches(tokens: list[list[int]]) -> Iterator[list[int]]:
@@ -132,8 +144,10 @@ def _load(folder: Path | None) -> Encoder:
     else:
         name = str(folder)
         model, vocabulary = _read(folder / MODEL), _read(folder / VOCABULARY)
-    tokenizer, session = _tokenizer(vocabulary, name), _session(model, name)
-    return Encoder(tokenizer, session, _dimensions(session, name), hashlib.sha256(model).hexdigest())
+    tokenizer, whole, session = _tokenizer(vocabulary, name), _tokenizer(vocabulary, name), _session(model, name)
+    tokenizer.enable_truncation(WINDOW)
+    tokenizer.no_padding()
+    return Encoder(tokenizer, whole, session, _dimensions(session, name), hashlib.sha256(model).hexdigest())
 
 
 def _read(path: Path) -> bytes:
@@ -163,8 +177,6 @@ def _tokenizer(vocabulary: bytes, name: str) -> Any:
         )
     except TypeError as error:
         raise _refused(f"{name}: not a BERT vocabulary: {error}") from error
-    tokenizer.enable_truncation(WINDOW)
-    tokenizer.no_padding()
     return tokenizer
 
 

@@ -125,10 +125,8 @@ def _confirm(chosen: Sequence[Action], *, approve: bool) -> None:
     verb = "Approve" if approve else "Reject"
     for action in chosen:
         views.console.print(f"  {action.id}  {views.printable(action.title)}", markup=False)
-    if not sys.stdin.isatty():
-        raise CommandError(f"{len(chosen)} match: add --yes to {verb.lower()} them all without being asked")
-    answer = views.console.input(f"{verb} these {len(chosen)}? \\[y/N] ")
-    if answer.strip().lower() not in ("y", "yes"):
+    unattended = f"{len(chosen)} match: add --yes to {verb.lower()} them all without being asked"
+    if not views.agrees(f"{verb} these {len(chosen)}?", unattended):
         raise CommandError("nothing was decided")
 
 

@@ -26,8 +26,8 @@ from deployments.cards import flow_files
 from deployments.running import ROOT
 from tasks.card import Card, CardError
 
-HELPERS = {"evaluate_prompts", "perform_action"}
-"""Flows that serve the others (they carry out, or measure), and so have no card of their own."""
+HELPERS = {"evaluate_prompts", "index_documents", "perform_action"}
+"""Flows that serve the others (they carry out, measure, or read documents), and so have no card of their own."""
 
 
 @dataclass

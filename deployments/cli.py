@@ -24,6 +24,8 @@ app.command(ledger)
 app.command(audit)
 quarantine = App(name="quarantine", help="What was set aside: list, show, replay.", group=work)
 app.command(quarantine)
+library = App(name="library", help="The company's documents: index, search, ask, status.", group=work)
+app.command(library)
 
 Port = Annotated[int | None, Parameter(help="The Prefect server's port. By default 4200.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
@@ -33,6 +35,13 @@ Approver = Annotated[str | None, Parameter(name="--as", help="Who decides. By de
 Comment = Annotated[str, Parameter(help="Why. A rejection with a reason teaches.")]
 BodyFile = Annotated[
     str | None, Parameter(allow_leading_hyphen=True, help="Send this file's text instead of the draft; - for stdin.")
+]
+Sources = Annotated[
+    tuple[str, ...], Parameter(name="--source", negative="", help="Only of this source; may be given again.")
+]
+Reader = Annotated[
+    str | None,
+    Parameter(name="--for", help="Only what the owner of this address may be quoted. By default all."),
 ]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask before deciding on several at once.")]
 Reason = Annotated[str | None, Parameter(help="Only what was set aside with this in its reason.")]
@@ -150,6 +159,105 @@ def replay(
     from deployments.quarantine import replay
 
     return replay(records, every=every, workflow=workflow, reason=reason, yes=yes, as_json=json)
+
+
+@library.command(name="index")
+def index_library(
+    *sources: str,
+    folder: Annotated[
+        str | None, Parameter(help="A folder of this machine, instead of the sources in the repository.")
+    ] = None,
+    name: Annotated[str | None, Parameter(help="What to call that folder. By default its own name.")] = None,
+    readers: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--readers",
+            negative="",
+            help="Who may be quoted from that folder: anyone, domain:dockwell.example, user:ann@dockwell.example. "
+            "By default nobody but you, here.",
+        ),
+    ] = (),
+    again: Annotated[bool, Parameter(negative="", help="Try documents once more that could not be read.")] = False,
+    json: Json = False,
+) -> int:
+    """Read what is new or changed, forget what is gone. It can be stopped and started again at any time.
+
+    Parameters
+    ----------
+    sources:
+        Names from flows/index_documents.py. By default all of them.
+    """
+    from deployments.library import index
+
+    return index(sources, folder=folder, name=name, readers=readers, again=again, as_json=json)
+
+
+@library.command(name="search")
+def search_library(
+    question: str,
+    /,
+    *,
+    limit: Annotated[int, Parameter(help="At most so many passages.")] = 5,
+    source: Sources = (),
+    reader: Reader = None,
+    json: Json = False,
+) -> int:
+    """Find the passages that answer a question, and say why each was found.
+
+    Parameters
+    ----------
+    question:
+        In your own words.
+    """
+    from deployments.library import find
+
+    return find(question, limit=limit, sources=source, reader=reader, as_json=json)
+
+
+@library.command(name="ask")
+def ask_library(
+    question: str,
+    /,
+    *,
+    source: Sources = (),
+    reader: Reader = None,
+    model: Annotated[
+        str | None, Parameter(help="embedded, or a block such as claude/triage. By default the card's.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Answer a question from the documents, every sentence with its source; exit code 1 when they do not answer it.
+
+    Parameters
+    ----------
+    question:
+        In your own words.
+    """
+    from deployments.library import ask
+
+    return ask(question, sources=source, reader=reader, model=model, as_json=json)
+
+
+@library.command(name="status")
+def library_status(*, json: Json = False) -> int:
+    """Show what each source holds, and every document that cannot be read, with the reason."""
+    from deployments.library import status
+
+    return status(as_json=json)
+
+
+@library.command(name="forget")
+def forget_source(name: str, /, *, yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False) -> int:
+    """Remove a source and all that was indexed of it. The documents themselves stay where they are.
+
+    Parameters
+    ----------
+    name:
+        The source, from `signoff library status`.
+    """
+    from deployments.library import forget
+
+    return forget(name, yes=yes)
 
 
 @app.command(name="eval", group=trust)

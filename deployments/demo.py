@@ -52,9 +52,13 @@ class _Demo:
         with self.views.console.status("Starting ...") as status:
             self._start(status)
             self._evaluate(status)
-            self._triage(status)
+            self._run(status, "lead-triage", "Triaging the inbox")
         self._print_table()
         self._say_why_it_waits()
+        with self.views.console.status("Reading the documents ...") as status:
+            self._run(status, "index-documents", "Reading the help centre and the handbook")
+            self._run(status, "support-answer", "Answering the support tickets from them")
+        self._print_answers()
         if stay:
             self._stay()
         else:
@@ -80,20 +84,20 @@ class _Demo:
         from deployments.cards import cards
         from tasks.evaluation_task import measured
 
-        self._step(status, "Trying the prompt on its held-out cases: signoff eval lead_triage")
+        self._step(status, "Trying the prompts on their held-out cases: signoff eval lead_triage")
         for card in cards():
             measured(self.ledger, card)
 
-    def _triage(self, status: Status) -> None:
+    def _run(self, status: Status, name: str, what: str) -> None:
         from prefect.client.orchestration import get_client
 
-        self._step(status, "Triaging the inbox: prefect deployment run 'lead-triage/lead-triage'")
+        self._step(status, f"{what}: prefect deployment run '{name}/{name}'")
         with get_client(sync_client=True) as client:
-            deployment = client.read_deployment_by_name("lead-triage/lead-triage")
+            deployment = client.read_deployment_by_name(f"{name}/{name}")
             run = client.create_flow_run_from_deployment(deployment.id)
-        self._wait(status, run.id)
+        self._wait(status, run.id, name, what)
 
-    def _wait(self, status: Status, run_id: UUID) -> None:
+    def _wait(self, status: Status, run_id: UUID, name: str, what: str) -> None:
         from prefect.client.orchestration import get_client
 
         deadline = time.monotonic() + SECONDS
@@ -103,17 +107,18 @@ class _Demo:
                 if state is not None and state.is_final():
                     break
                 if time.monotonic() > deadline:
-                    raise StackError(f"the triage took longer than {SECONDS} s; see {self.stack.log('worker')}")
-                status.update(f"Triaging the inbox: {self._progress()}")
+                    raise StackError(f"{name} took longer than {SECONDS} s; see {self.stack.log('worker')}")
+                status.update(f"{what}: {self._progress(name)}")
                 time.sleep(0.5)
         if not state.is_completed():
-            raise StackError(f"the triage ended as {state.name}: {state.message}; see {self.stack.log('worker')}")
+            raise StackError(f"{name} ended as {state.name}: {state.message}; see {self.stack.log('worker')}")
 
-    def _progress(self) -> str:
+    def _progress(self, workflow: str) -> str:
         from blocks.ledger import Record
 
+        mine = sa.select(Record.state, sa.func.count()).where(Record.workflow == workflow).group_by(Record.state)
         with self.ledger.read() as session:
-            counts = session.execute(sa.select(Record.state, sa.func.count()).group_by(Record.state)).all()
+            counts = session.execute(mine).all()
         return ", ".join(f"{count} {state}" for state, count in counts) or "the worker starts the run"
 
     def _print_table(self) -> None:
@@ -121,11 +126,27 @@ class _Demo:
         from tasks import report
 
         with self.ledger.read() as session:
-            ids = list(session.scalars(sa.select(Record.id)))
+            ids = list(session.scalars(sa.select(Record.id).where(Record.workflow == "lead-triage")))
         rows = report.of_records(self.ledger, ids)
         self.views.console.print(self.views.records_table(rows))
         self.views.summary(rows)
         self._say(f"\nThe table was there {time.monotonic() - self.began:.0f} s after the start.")
+
+    def _print_answers(self) -> None:
+        """What became of the support tickets, and one answer as it would be sent."""
+        from blocks.ledger import Action, Record
+        from tasks import report
+
+        mine = Record.workflow == "support-answer"
+        with self.ledger.read() as session:
+            ids = list(session.scalars(sa.select(Record.id).where(mine).order_by(Record.id)))
+            replies = sa.select(Action).where(Action.record_id.in_(ids), Action.kind == "gmail.send_reply")
+            reply = session.scalars(replies.order_by(Action.id)).first()
+        self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
+        if reply:
+            self._say(f"#{reply.id}, {self.views.printable(reply.title)}, as it waits for sign-off:")
+            body = self.views.printable(str(reply.payload["body"]), lines=True)
+            self._say("\n".join(f"  | {line}" for line in body.splitlines()))
 
     def _say_why_it_waits(self) -> None:
         from deployments.approve import waiting
@@ -162,7 +183,7 @@ class _Demo:
         from sandbox.client import Sandbox
         from tasks import approvals
 
-        action = waiting(self.ledger, kind="gmail.send_reply")[0]
+        action = waiting(self.ledger, workflow="lead-triage", kind="gmail.send_reply")[0]
         self._say(f"\nNo terminal, so one waits no longer: approving #{action.id}, {action.title}")
         self._say(f"  (its form: {self.views.form_link(action, ui_url())})")
         approvals.respond(

@@ -35,6 +35,7 @@ def _server_away() -> tuple[type[Exception], ...]:
 def _known() -> tuple[type[Exception], ...]:
     from blocks.connections import MissingCredential
     from blocks.ledger import LedgerError
+    from blocks.library import LibraryError
     from blocks.vendor import VendorError
     from deployments.errors import CommandError, StackError
     from prompts import CaseError, PromptError
@@ -44,6 +45,6 @@ def _known() -> tuple[type[Exception], ...]:
     from tasks.retention import RetentionError
 
     return (
-        ApprovalError, AuditError, CardError, CaseError, CommandError, LedgerError, MissingCredential, PromptError,
-        RetentionError, StackError, VendorError,
+        ApprovalError, AuditError, CardError, CaseError, CommandError, LedgerError, LibraryError, MissingCredential,
+        PromptError, RetentionError, StackError, VendorError,
     )  # fmt: skip

@@ -10,11 +10,12 @@ from tasks.run import stage_variable
 
 
 def connect(url: str, mailbox: str) -> None:
-    """Save the Gmail, HubSpot and Slack blocks that the cards name, pointing at the sandbox at `url`.
+    """Save the Gmail, HubSpot, Slack and Drive blocks that the cards name, pointing at the sandbox at `url`.
 
     No Claude block is saved: the demo runs on the embedded model, with no key. Nothing real can be touched here, so
     every workflow runs at its card's own stage.
     """
+    from blocks.drive import Drive
     from blocks.gmail import Gmail
     from blocks.hubspot import HubSpot
     from blocks.slack import Slack
@@ -39,4 +40,14 @@ def connect(url: str, mailbox: str) -> None:
     save(
         "slack/team",
         Slack(bot_token=SecretStr(credentials.SLACK_BOT_TOKEN), channel="sales", address=f"{url}/slack"),
+    )
+    save(
+        "drive/company",
+        Drive(
+            client_id=credentials.GOOGLE_CLIENT_ID,
+            client_secret=SecretStr(credentials.GOOGLE_CLIENT_SECRET),
+            refresh_token=SecretStr(credentials.GOOGLE_REFRESH_TOKEN),
+            address=f"{url}/google/",
+            token_address=f"{url}/google/token",
+        ),
     )

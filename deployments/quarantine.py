@@ -106,12 +106,10 @@ def _chosen(
 
 
 def _confirm(chosen: Sequence[Record]) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError(f"{len(chosen)} match: add --yes to put them all back without being asked")
-    for record in chosen:
+    for record in chosen if sys.stdin.isatty() else ():
         views.console.print(_line(record))
-    answer = views.console.input(f"Put these {len(chosen)} back? \\[y/N] ")
-    if answer.strip().lower() not in ("y", "yes"):
+    unattended = f"{len(chosen)} match: add --yes to put them all back without being asked"
+    if not views.agrees(f"Put these {len(chosen)} back?", unattended):
         raise CommandError("nothing was put back")
 
 

@@ -18,6 +18,9 @@ HOME = Path(os.environ.get("SIGNOFF_HOME") or ROOT / ".signoff")
 
 RUNNING = HOME / "running.json"
 
+OWN = ("SIGNOFF_LEDGER_URL", "SIGNOFF_LIBRARY_URL")
+"""What a command's own environment may say otherwise than the stack's."""
+
 
 def announce(environment: Mapping[str, str]) -> None:
     """Say that this process keeps a stack up, and how to talk to it."""
@@ -60,7 +63,7 @@ def find_running() -> None:
         return
     if found := running():
         del found["pid"], found["process"]
-        own = {name: value for name, value in os.environ.items() if name == "SIGNOFF_LEDGER_URL"}
+        own = {name: value for name, value in os.environ.items() if name in OWN}
         use(found | own)
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")

@@ -53,6 +53,7 @@ class Stack:
     home: Path
     port: int = PORT
     ledger_url: str | None = None
+    library_url: str | None = None
     """Where the ledger is; by default a SQLite file in `home`."""
     host: str = HOST
     """The address that the server listens on."""
@@ -96,6 +97,7 @@ class Stack:
             "PREFECT_UI_API_URL": f"{self.public_url}/api",
             "SIGNOFF_ROOT": str(ROOT),
             "SIGNOFF_LEDGER_URL": self.ledger_url or f"sqlite:///{self.home / 'ledger.db'}",
+            "SIGNOFF_LIBRARY_URL": self.library_url or f"sqlite:///{self.home / 'library.db'}",
             # Any web page that is open in a browser on this machine could otherwise approve, and read every secret.
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.public_url,
             "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",

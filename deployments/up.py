@@ -17,8 +17,14 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
     make_private(HOME)  # now: Prefect warns when the parent of its home does not exist
     alone = is_loopback(host)
     secret = password(HOME) if ask_password or not alone or AUTH in os.environ else None
-    ledger_url = os.environ.get("SIGNOFF_LEDGER_URL")
-    stack = Stack(HOME, port or PORT, ledger_url=ledger_url, host=host, password=secret)
+    stack = Stack(
+        HOME,
+        port or PORT,
+        ledger_url=os.environ.get("SIGNOFF_LEDGER_URL"),
+        library_url=os.environ.get("SIGNOFF_LIBRARY_URL"),
+        host=host,
+        password=secret,
+    )
     use(stack.environment)
     from deployments import views
     from deployments.cards import cards

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blocks.ledger import Action, utcnow
+from deployments.errors import CommandError
 from tasks import actions
 from tasks.report import Row
 from tasks.retention import redacted_on
@@ -64,7 +65,7 @@ def _record_cell(row: Row) -> Text:
 def _answer_cell(row: Row) -> Text:
     if not row.answer:
         return Text("-", style="dim")
-    intent, urgency = str(row.answer.get("intent", "")).replace("_", " "), str(row.answer.get("urgency", ""))
+    intent, urgency = row.label.replace("_", " "), str(row.answer.get("urgency", ""))
     sure = row.answer.get("confidence")
     return Text(f"{intent}\n{urgency}" + (f"\n{sure:.0%} sure" if isinstance(sure, float) else ""))
 
@@ -130,6 +131,17 @@ def approval(action: Action, ui: str) -> None:
             console.print(f"{label}: {printable(value)}", markup=False)
     form = f"; form: {form_link(action, ui)}" if action.state == "waiting" else ""
     console.print(Text(f"\n{action.state}{form}{f'; {action.reason}' if action.reason else ''}", style="dim"))
+
+
+def agrees(question: str, unattended: str) -> bool:
+    """Whether the person at the terminal says yes.
+
+    Raises:
+        CommandError: nobody is there; `unattended` says what to do instead.
+    """
+    if not sys.stdin.isatty():
+        raise CommandError(unattended)
+    return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
 
 
 def form_link(action: Action, ui: str) -> str:

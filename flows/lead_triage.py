@@ -71,6 +71,9 @@ CARD = Card(
 COMPANY = "Dockwell"
 """How the prompt and the replies name us."""
 
+ELSEWHERE = "Support"
+"""The label of e-mails that are left to `support_answer`."""
+
 BATCH = 25
 DUE = {"high": timedelta(hours=4), "normal": timedelta(days=1), "low": timedelta(days=3)}
 """How soon the follow-up task of a lead or a support request is due, after the e-mail came."""
@@ -82,7 +85,7 @@ def lead_triage(limit: Annotated[int, Field(ge=1, le=1000)] = 200) -> report.Sum
     with begin(CARD) as run:
         approvals.catch_up(run.ledger, CARD.workflow)
         act.resume(run)
-        emails = fetch.inbox(run, query="in:inbox", limit=limit, suite=expectations)
+        emails = fetch.inbox(run, query="in:inbox", limit=limit, suite=expectations, unless=ELSEWHERE)
         for batch in run.batches(emails, BATCH):
             fetch.contacts(run, batch, sender_of)
             prompt.ask(run, batch, variables)

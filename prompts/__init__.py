@@ -163,9 +163,14 @@ def _answer_type(name: str) -> type[BaseModel]:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module.__name__
     ]
-    if len(types) != 1:
-        raise PromptError(f"prompts/{name}/answer.py must define exactly one pydantic model, not {len(types)}")
-    return types[0]
+    parts = {part for kind in types for part in kind.model_json_schema().get("$defs", {})}
+    answers = [kind for kind in types if kind.__name__ not in parts]
+    if len(answers) != 1:
+        raise PromptError(
+            f"prompts/{name}/answer.py must define exactly one pydantic model that is no part of another, "
+            f"not {len(answers)}"
+        )
+    return answers[0]
 
 
 @cache

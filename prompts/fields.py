@@ -30,6 +30,16 @@ class Template:
 
 
 @dataclass(frozen=True)
+class Quote:
+    """Sentences (`text`, `sources`) taken word for word from the passages in variable `passages`; none when none fits.
+
+    Each passage there is a mapping with `number`, `heading` and `text`.
+    """
+
+    passages: str
+
+
+@dataclass(frozen=True)
 class Probability:
     """The calibrated probability, 0 to 1, of the label in field `of`: by it the answer is given or left to a person."""
 

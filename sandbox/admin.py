@@ -16,6 +16,7 @@ from sandbox import mime
 from sandbox.anthropic import Reply
 from sandbox.crm import Thing, iso
 from sandbox.crm_schema import MODIFIED
+from sandbox.drive_admin import item_view
 from sandbox.faults import Fault
 from sandbox.mailbox import Mail
 from sandbox.wire import Json, json_reply
@@ -73,6 +74,7 @@ def state(world: World) -> Json:
             for channel in world.slack.channels
             for message in channel.messages
         ],
+        "drive": [item_view(world.drive, item) for item in world.drive.items.values() if item.parent is not None],
         "model_calls": list(world.model.calls),
     }
     for kind in MODIFIED:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sandbox.crm_schema import ASSOCIATION_TYPES, MODIFIED, Property, known_properties
+from sandbox.crm_schema import (
+    ASSOCIATION_TYPES,
+    MODIFIED,
+    SUPPORT,
+    Pipeline,
+    Property,
+    known_properties,
+)
 
 Properties = dict[str, str | None]
 Key = tuple[str, str]
@@ -49,17 +56,17 @@ class Crm:
     def __init__(self) -> None:
         """Start with empty tables."""
         self.things: dict[Key, Thing] = {}
-        self.links: dict[tuple[Key, Key], set[int]] = {}
+        self.links: dict[Key, dict[Key, set[int]]] = {}
         self.properties: dict[str, dict[str, Property]] = {
             kind: {each.name: each for each in known_properties(kind)} for kind in MODIFIED
         }
+        self.pipelines = {SUPPORT.id: SUPPORT}
         self.owners: list[dict[str, Any]] = []
         self._last_id = FIRST_ID
 
     def add(self, kind: str, properties: Properties, thing_id: str | None = None) -> Thing:
         """Create an object."""
-        if thing_id is None:
-            thing_id = str(self._last_id + 1)
+        thing_id = thing_id or self.next_id()
         self._last_id = max(self._last_id, int(thing_id) if thing_id.isdigit() else 0)
         thing = Thing(kind, thing_id, properties)
         self.things[kind, thing_id] = thing
@@ -87,21 +94,37 @@ class Crm:
         there = type_id or ASSOCIATION_TYPES[one.type, other.type]
         back = ASSOCIATION_TYPES[other.type, one.type]
         a, b = (one.type, one.id), (other.type, other.id)
-        self.links.setdefault((a, b), set()).add(there)
-        self.links.setdefault((b, a), set()).add(back)
+        self.links.setdefault(a, {}).setdefault(b, set()).add(there)
+        self.links.setdefault(b, {}).setdefault(a, set()).add(back)
         return there, back
 
     def unlink(self, one: Thing, kind: str, other_id: str) -> None:
         """Take an association away, both ways."""
         a, b = (one.type, one.id), (kind, other_id)
-        self.links.pop((a, b), None)
-        self.links.pop((b, a), None)
+        self.links.get(a, {}).pop(b, None)
+        self.links.get(b, {}).pop(a, None)
 
     def linked(self, thing: Thing, kind: str) -> list[tuple[Thing, set[int]]]:
         """Return the live objects of a type that belong to this one."""
-        here = (thing.type, thing.id)
-        found = ((self.find(*b), types) for (a, b), types in self.links.items() if a == here and b[0] == kind)
+        far_ends = self.links.get((thing.type, thing.id), {})
+        found = ((self.find(*end), types) for end, types in far_ends.items() if end[0] == kind)
         return [(other, types) for other, types in found if other is not None]
+
+    def add_pipeline(self, pipeline: Pipeline) -> None:
+        """Let tickets go through another pipeline."""
+        self.pipelines[pipeline.id] = pipeline
+        known = self.properties["tickets"]
+        for name, ids in (("hs_pipeline", [pipeline.id]), ("hs_pipeline_stage", [each.id for each in pipeline.stages])):
+            known[name] = replace(known[name], options=(*known[name].options, *ids))
+
+    def is_closed(self, stage_id: str | None) -> bool:
+        """Say whether tickets in this stage are done with."""
+        return any(stage.id == stage_id and stage.closed for each in self.pipelines.values() for stage in each.stages)
+
+    def next_id(self) -> str:
+        """Return an id that nothing has yet."""
+        self._last_id += 1
+        return str(self._last_id)
 
 
 def iso(moment: float) -> str:

@@ -108,6 +108,37 @@ PRIMARY_TYPES = {
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A stage of a pipeline; tickets in a closed one are done with."""
+
+    id: str
+    label: str
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages that tickets go through."""
+
+    id: str
+    label: str
+    stages: tuple[Stage, ...]
+
+
+SUPPORT = Pipeline(
+    "0",
+    "Support Pipeline",
+    (
+        Stage("1", "New"),
+        Stage("2", "Waiting on contact"),
+        Stage("3", "Waiting on us"),
+        Stage("4", "Closed", closed=True),
+    ),
+)
+"""The pipeline of tickets that each account begins with."""
+
+
+@dataclass(frozen=True)
 class Property:
     """A property's definition, as far as it is checked."""
 
@@ -130,8 +161,8 @@ CATALOGUE = {
     "lifecyclestage=subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|evangelist|other",
     "deals": "dealname dealstage pipeline description deal_currency_code closed_lost_reason closed_won_reason "
     "amount:number closedate:datetime hs_priority=low|medium|high dealtype=newbusiness|existingbusiness",
-    "tickets": "subject content hs_pipeline hs_pipeline_stage hs_ticket_category source_type "
-    "hs_ticket_priority=LOW|MEDIUM|HIGH|URGENT",
+    "tickets": "subject content hs_ticket_category source_type closed_date:datetime "
+    "hs_pipeline=0 hs_pipeline_stage=1|2|3|4 hs_ticket_priority=LOW|MEDIUM|HIGH|URGENT",
     "notes": "hs_note_body hs_attachment_ids hs_timestamp:datetime",
     "tasks": "hs_task_subject hs_task_body hs_timestamp:datetime hs_task_reminders "
     "hs_task_status=NOT_STARTED|IN_PROGRESS|WAITING|COMPLETED|DEFERRED hs_task_priority=NONE|LOW|MEDIUM|HIGH "

@@ -68,7 +68,7 @@ def token(tokens: Tokens, ask: Ask) -> Json:
     return {
         "access_token": tokens.grant(),
         "expires_in": TOKEN_SECONDS,
-        "scope": "https://mail.google.com/",
+        "scope": "https://mail.google.com/ https://www.googleapis.com/auth/drive.readonly",
         "token_type": "Bearer",
     }
 

@@ -24,9 +24,12 @@ from sandbox.crm_schema import (
     PRIMARY_TYPES,
     REQUIRED,
     SINGULAR,
+    SUPPORT,
     TYPE_IDS,
     UNIQUE,
+    Pipeline,
     Property,
+    Stage,
 )
 from sandbox.wire import Answer, Ask, Json, Refused, endpoint, json_reply
 
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
 Handler = Callable[[Crm, Ask], Answer]
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 READ_ONLY = {"hs_object_id", "hs_lastmodifieddate", "lastmodifieddate"}
+ACTIVITIES = ("notes", "tasks")
+INLINE_ASSOCIATIONS = 100
+"""How many associations of a kind a read shows with an object; the others have to be listed."""
+
+SEARCH_RESULTS = 10_000
+"""How far the results of one search can be paged through."""
 
 
 # Errors
@@ -132,12 +141,14 @@ def written(thing: Thing) -> Json:
 
 def associations_view(crm: Crm, thing: Thing, names: list[str]) -> Json:
     """Return the `associations` block of a read."""
-    block = {}
+    block: Json = {}
     for name in names:
         kind = kind_of(name)
         label = f"{SINGULAR[thing.type]}_to_{SINGULAR[kind]}"
         if results := [{"id": other.id, "type": label} for other, _ in crm.linked(thing, kind)]:
-            block[kind] = {"results": results}
+            url = f"/crm/v3/objects/{thing.type}/{thing.id}/associations/{kind}"
+            page, paging = paged(results, None, INLINE_ASSOCIATIONS, url)
+            block[kind] = {"results": page} | paging
     return {"associations": block} if block else {}
 
 
@@ -226,10 +237,30 @@ def make(crm: Crm, kind: str, body: Json) -> Thing:
         raise invalid(message, context={"properties": absent})
     refuse_duplicate(crm, kind, properties)
     links = [link for each in body.get("associations") or [] for link in wanted_links(crm, kind, each)]
-    thing = crm.add(kind, properties)
+    thing = crm.add(kind, properties | staged(crm, kind, properties, None))
     for other, type_id in links:
         crm.link(thing, other, type_id)
+        if kind in ACTIVITIES:
+            crm.change(other, {})  # HubSpot counts a record's activities in properties of it, so its last change moves
     return thing
+
+
+def staged(crm: Crm, kind: str, given: Properties, old: Thing | None) -> Properties:
+    """Return what HubSpot sets itself on a ticket: where a new one stands, and when it was closed.
+
+    Whether the date goes away when a ticket is opened again is documented nowhere; here it stays.
+    """
+    if kind != "tickets":
+        return {}
+    added: Properties = {}
+    if old is None:
+        first = {"hs_pipeline": SUPPORT.id, "hs_pipeline_stage": SUPPORT.stages[0].id}
+        added = {name: given.get(name) or value for name, value in first.items()}
+    before = old.value("hs_pipeline_stage") if old else None
+    after = (given | added).get("hs_pipeline_stage") or before
+    if after != before and crm.is_closed(after) and not given.get("closed_date"):
+        added["closed_date"] = iso(time.time())
+    return added
 
 
 def wanted_links(crm: Crm, kind: str, association: Json) -> Iterator[tuple[Thing, int]]:
@@ -258,7 +289,7 @@ def update(crm: Crm, thing: Thing, given: Any) -> Thing:
     """Change an object's properties."""
     properties = checked(crm, thing.type, given)
     refuse_duplicate(crm, thing.type, properties, thing.id)
-    crm.change(thing, properties)
+    crm.change(thing, properties | staged(crm, thing.type, properties, thing))
     return thing
 
 
@@ -292,11 +323,19 @@ def archive_one(crm: Crm, ask: Ask) -> None:
 
 
 def list_all(crm: Crm, ask: Ask) -> Answer:
-    """GET /objects/{type}."""
-    kind = kind_of(ask.path["kind"])
-    page, paging = paged(list(crm.live(kind)), ask.query.get("after"), ask.number("limit", 10, 100), ask.url)
-    names, linked = read_names(crm, kind, ask.many("properties")), ask.many("associations")
-    return {"results": [thing_view(each, names) | associations_view(crm, each, linked) for each in page]} | paging
+    """GET /objects/{type}: by id, each page after the last one's last, so that none is missed when others go."""
+    kind, limit, last = kind_of(ask.path["kind"]), ask.number("limit", 10, 100), in_turn(ask.query.get("after", ""))
+    rest = sorted((each for each in crm.live(kind) if in_turn(each.id) > last), key=lambda each: in_turn(each.id))
+    page, names, linked = rest[:limit], read_names(crm, kind, ask.many("properties")), ask.many("associations")
+    more: Json = {}
+    if len(rest) > limit:
+        more = {"paging": {"next": {"after": page[-1].id, "link": f"{ask.url}?after={page[-1].id}"}}}
+    return {"results": [thing_view(each, names) | associations_view(crm, each, linked) for each in page]} | more
+
+
+def in_turn(thing_id: str) -> tuple[int, str]:
+    """Order ids as the numbers they are."""
+    return len(thing_id), thing_id
 
 
 def found(crm: Crm, ask: Ask) -> Thing:
@@ -311,7 +350,7 @@ def search(crm: Crm, ask: Ask) -> Answer:
     """POST /objects/{type}/search."""
     kind, body = kind_of(ask.path["kind"]), ask.body
     groups, limit = body.get("filterGroups") or [], body.get("limit", 10)
-    check_search(groups, limit)
+    check_search(groups, limit, body.get("after"))
     query = str(body.get("query") or "").lower()
     hits = [
         each
@@ -324,10 +363,12 @@ def search(crm: Crm, ask: Ask) -> Answer:
     return {"total": len(hits), "results": [thing_view(each, names) for each in page]} | paging
 
 
-def check_search(groups: list[Json], limit: Any) -> None:
+def check_search(groups: list[Json], limit: Any, after: Any) -> None:
     """Refuse what HubSpot's search refuses."""
     if not isinstance(limit, int) or not 0 < limit <= 200:
         raise invalid("The 'limit' must be between 1 and 200.")
+    if str(after or "").isdigit() and int(after) + limit > SEARCH_RESULTS:
+        raise invalid(f"Paging ends after {SEARCH_RESULTS} results.")
     if len(groups) > 6:
         raise invalid("Too many filter groups. The maximum is 6.")
     for rule in (rule for group in groups for rule in group.get("filters", [])):
@@ -602,6 +643,46 @@ def create_property(crm: Crm, ask: Ask) -> Answer:
     return 201, property_view(kind, known)
 
 
+def pipeline_view(pipeline: Pipeline) -> Json:
+    """Return a pipeline and its stages."""
+    about = {"archived": False, "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z"}
+    stages = [about | stage_view(order, each) for order, each in enumerate(pipeline.stages)]
+    return about | {"id": pipeline.id, "label": pipeline.label, "displayOrder": 0, "stages": stages}
+
+
+def stage_view(order: int, stage: Stage) -> Json:
+    """Return what a stage has of its own."""
+    metadata = {"ticketState": "CLOSED" if stage.closed else "OPEN", "isClosed": str(stage.closed).lower()}
+    own = {"id": stage.id, "label": stage.label, "displayOrder": order, "metadata": metadata}
+    return own | {"writePermissions": "CRM_PERMISSIONS_ENFORCEMENT"}
+
+
+def list_pipelines(crm: Crm, ask: Ask) -> Answer:
+    """GET /pipelines/{type}."""
+    of_tickets(ask)
+    return {"results": [pipeline_view(each) for each in crm.pipelines.values()]}
+
+
+def create_pipeline(crm: Crm, ask: Ask) -> Answer:
+    """POST /pipelines/{type}."""
+    of_tickets(ask)
+    stages = tuple(
+        Stage(crm.next_id(), each["label"], (each.get("metadata") or {}).get("ticketState") == "CLOSED")
+        for each in ask.body.get("stages") or []
+    )
+    if not stages or not ask.body.get("label"):
+        raise invalid("Invalid input JSON: label and stages are required")
+    pipeline = Pipeline(crm.next_id(), ask.body["label"], stages)
+    crm.add_pipeline(pipeline)
+    return 201, pipeline_view(pipeline)
+
+
+def of_tickets(ask: Ask) -> None:
+    """Refuse other types: nobody asks for their pipelines yet."""
+    if kind_of(ask.path["kind"]) != "tickets":
+        raise missing()
+
+
 def list_owners(crm: Crm, ask: Ask) -> Answer:
     """GET /owners."""
     wanted = ask.query.get("email", "").lower()
@@ -660,6 +741,10 @@ PROPERTY_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/{kind}", create_property),
     ("GET", "/{kind}/{name}", get_property),
 )
+PIPELINE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/{kind}", list_pipelines),
+    ("POST", "/{kind}", create_pipeline),
+)
 OWNER_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "", list_owners),
     ("GET", "/", list_owners),
@@ -684,6 +769,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
         (method, base + path, handler)
         for base in ("/crm/v3/properties", "/crm/properties/2026-09")
         for method, path, handler in PROPERTY_ROUTES
+    ),
+    *(
+        (method, base + path, handler)
+        for base in ("/crm/v3/pipelines", "/crm/pipelines/2026-09")
+        for method, path, handler in PIPELINE_ROUTES
     ),
     *(
         (method, base + path, handler)

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from sandbox.folders import FOLDER
 from sandbox.wire import Json
 
 TITLES = {
@@ -53,11 +54,14 @@ TEMPLATE = environment().from_string((Path(__file__).parent / "page.html").read_
 
 def render(state: Json) -> str:
     """Return the page for a state of the sandbox."""
-    shown = ("sent", "slack", "inbox", *TITLES)
-    names = {"sent": "sent", "slack": "Slack posts", "inbox": "in the inbox"}
+    shown = ("sent", "slack", "inbox", *TITLES, "files")
+    names = {"sent": "sent", "slack": "Slack posts", "inbox": "in the inbox", "files": "files in Drive"}
+    files = [item for item in state["drive"] if item["mime_type"] != FOLDER]
+    counts = state["counts"] | {"files": len(files)}
     return TEMPLATE.render(
         state,
-        sections=[(each, names.get(each, each), state["counts"][each]) for each in shown],
+        sections=[(each, names.get(each, each), counts[each]) for each in shown],
+        files=files,
         records=[(kind, title, state[kind]) for kind, title in TITLES.items()],
         names=record_names(state),
         labels_by_id=state["label_names"],

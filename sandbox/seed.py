@@ -33,6 +33,14 @@ class Company(Protocol):
         """Object type -> records with `id`, `properties` and `associations`."""
 
     @property
+    def drive(self) -> tuple[dict[str, Any], ...]:
+        """Folders and files, those above first.
+
+        Each has `id`, `name`, `mime_type`, `parent` (an id, or `root`), `content` (bytes), `days_ago` (since it was
+        modified), `limited` (to whom it is shared with directly) and `readers` (`anyone`, `domain:a.example`, ...).
+        """
+
+    @property
     def slack_channels(self) -> tuple[str, ...]:
         """Names of the channels that the bot is in."""
 
@@ -45,6 +53,7 @@ class EmptyCompany:
     mailbox = "hello@company.example"
     emails: tuple[bytes, ...] = ()
     sent: tuple[bytes, ...] = ()
+    drive: tuple[dict[str, Any], ...] = ()
     slack_channels = ("general", "approvals", "alerts")
 
     @property

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 
-from sandbox import admin, anthropic, batches, gmail, hubspot, page, slack
+from sandbox import admin, anthropic, batches, drive, drive_admin, gmail, hubspot, page, slack
 from sandbox.drop import DroppableProtocol
 from sandbox.middleware import FaultLine, Recorder
 from sandbox.seed import Company
@@ -33,10 +33,10 @@ def create_app(company: Company | None = None) -> FastAPI:
     app.state.world = world
     app.router.routes += [
         Mount("/anthropic", routes=[*anthropic.routes(world), *anthropic.routes(world, batches.ROUTES)]),
-        Mount("/google", routes=list(gmail.routes(world, world.tokens))),
+        Mount("/google", routes=[*gmail.routes(world, world.tokens), *drive.routes(world, world.tokens)]),
         Mount("/hubspot", routes=list(hubspot.routes(world))),
         Mount("/slack", routes=list(slack.routes(world))),
-        Mount("/sandbox", routes=list(admin.routes(world))),
+        Mount("/sandbox", routes=[*admin.routes(world), *drive_admin.routes(world)]),
     ]
 
     async def home(_request: Request) -> HTMLResponse:

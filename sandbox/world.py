@@ -1,7 +1,8 @@
-"""The whole state of the sandbox: one mailbox, one CRM, one workspace, one model, and what happened."""
+"""The whole state of the sandbox: one mailbox, one drive, one CRM, one workspace, one model, and what happened."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from sandbox.batches import Batches
 from sandbox.crm import Crm, Thing
 from sandbox.crm_schema import MODIFIED, UNIQUE, Property
 from sandbox.faults import FaultBook
+from sandbox.folders import Drive, Grant
 from sandbox.gmail import Tokens
 from sandbox.mailbox import Mailbox
 from sandbox.seed import Company, EmptyCompany
@@ -34,6 +36,7 @@ class World:
         company: Company = EmptyCompany() if empty else self.company
         self.name = company.name
         self.mail = Mailbox(company.mailbox)
+        self.drive = Drive(company.mailbox)
         self.crm = Crm()
         self.slack = Workspace(company.slack_channels)
         self.model = Model()
@@ -41,6 +44,7 @@ class World:
         self.faults = FaultBook()
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
         fill_mailbox(self.mail, company)
+        fill_drive(self.drive, company)
         fill_crm(self.crm, company)
 
 
@@ -56,6 +60,17 @@ def arrival(raw: bytes) -> float:
     """Return when a message came; one without a usable date comes last, because it counts as just arrived."""
     date = mime.date_ms(mime.parse(raw))
     return float("inf") if date is None else date
+
+
+def fill_drive(drive: Drive, company: Company) -> None:
+    """Put the company's folders and files in their places, and share them as it says."""
+    for row in company.drive:
+        parent = drive.root if row["parent"] == "root" else drive.items[row["parent"]]
+        item = drive.add(row["name"], row["mime_type"], parent, id=row["id"], data=row["content"])
+        item.created = item.modified = time.time() - row["days_ago"] * 86400
+        item.limited = row["limited"]
+        for who in row["readers"]:
+            drive.grant(item, Grant.of(who))
 
 
 def fill_crm(crm: Crm, company: Company) -> None:

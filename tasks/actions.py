@@ -63,19 +63,20 @@ class Action(BaseModel, ABC):
 
 
 class SendReply(Action):
-    """Send a reply in an e-mail thread."""
+    """Send a reply in an e-mail thread; or, to what did not come by e-mail, as an e-mail of its own."""
 
     kind = "gmail.send_reply"
     noun = "reply"
     impact = Impact.HIGH
     editable = "body"
 
-    message_id: str
-    thread_id: str
+    message_id: str = ""
+    thread_id: str = ""
+    """Both empty where there is no e-mail that it answers."""
     to: Address
     subject: str
     body: Text = Field(min_length=1)
-    in_reply_to: str
+    in_reply_to: str = ""
     references: tuple[str, ...] = ()
 
     @property
@@ -192,6 +193,55 @@ class CreateTask(Action):
         return (self.subject, self.body)
 
 
+class NoteTicket(Action):
+    """Put a note on a ticket's timeline."""
+
+    kind = "hubspot.note_ticket"
+    noun = "note"
+    impact = Impact.LOW
+
+    ticket_id: str
+    body: str
+    at: datetime
+
+    @property
+    def title(self) -> str:
+        return f"Note on ticket {self.ticket_id}"
+
+    def preview(self) -> dict[str, str]:
+        return {"Ticket": self.ticket_id, "Note": self.body}
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.ticket_id,)
+
+    def texts(self) -> tuple[str, ...]:
+        return (self.body,)
+
+
+class UpdateTicket(Action):
+    """Set properties of a ticket: its category, its priority, its stage."""
+
+    kind = "hubspot.update_ticket"
+    noun = "ticket"
+    impact = Impact.LOW
+
+    ticket_id: str
+    properties: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"Update ticket {self.ticket_id}"
+
+    def preview(self) -> dict[str, str]:
+        return {"Ticket": self.ticket_id, **self.properties}
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.ticket_id,)
+
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self.properties.values())
+
+
 class PostMessage(Action):
     """Post to the team's own Slack channel."""
 
@@ -215,9 +265,11 @@ class PostMessage(Action):
         return (self.text,)
 
 
-KINDS: dict[str, type[Action]] = {
-    action.kind: action for action in (SendReply, ApplyLabel, UpsertContact, AddNote, CreateTask, PostMessage)
-}
+_ALL: tuple[type[Action], ...] = (
+    SendReply, ApplyLabel, UpsertContact, AddNote, CreateTask, NoteTicket, UpdateTicket, PostMessage,
+)  # fmt: skip
+
+KINDS: dict[str, type[Action]] = {action.kind: action for action in _ALL}
 
 
 def load(kind: str, payload: dict[str, Any]) -> Action:

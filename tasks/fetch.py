@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,12 @@ from tasks.circuit import CircuitOpen
 from tasks.run import Run
 from tasks.verb import ACCOUNT, concurrently, last_attempt, raise_if_worth_retrying, verb
 
+GONE = (("SPAM", "spam"), ("TRASH", "the trash"))
+"""What is in there is answered for nobody."""
+
+RECENT = "newer_than:30d"
+"""Of what carries a label."""
+
 FIRST_SYNC = "newer_than:7d"
 """What a first look at an inbox takes in: a week, not ten years."""
 
@@ -30,11 +37,50 @@ OVERLAP = timedelta(days=1)
 UNREADABLE_AFTER = 5
 """Runs that may fail to read a message before it is set aside for a person."""
 
+CONTACT = "contact"
+"""Where in a record's context its sender's contact is."""
+
 CONTROL = "nobody@example.com"
 """An address that no vendor can object to: by it, a request that is wrong is told from an address that is."""
 
 Outcomes = Mapping[str, RawMessage | VendorError]
 """Message id -> the message, or why it could not be read."""
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A mailbox, and which of its messages are this workflow's."""
+
+    gmail: Gmail
+    query: str
+    """Gmail's search for them, for the first look and whenever the history has expired."""
+    label: str = ""
+    """Only what carries this label, wherever it lies; empty for what is in the inbox."""
+    unless: str = ""
+    """Nothing that carries this label: it is another workflow's."""
+
+    @property
+    def source(self) -> str:
+        """What the ledger calls it."""
+        return f"gmail:{self.gmail.mailbox}"
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The names of the labels, in lower case, by id. Asked for once, and only where a label counts."""
+        return {id: name.lower() for id, name in self.gmail.label_names().items()}
+
+    def not_ours(self, labels: Collection[str], *, asked_for: bool) -> str:
+        """Why a message with these labels is left alone; nothing when it is ours. `asked_for`: a person put it back."""
+        if gone := next((f"it is in {name}" for label, name in GONE if label in labels), ""):
+            return gone
+        if asked_for:  # whoever put it back knows that it is archived
+            return ""
+        carries = {self.names.get(label, "") for label in labels} if self.label or self.unless else set()
+        if self.unless and self.unless.lower() in carries:
+            return f"labelled {self.unless}: another workflow's"
+        if self.label:
+            return "" if self.label.lower() in carries else f"somebody has taken the label {self.label} off it"
+        return "" if "INBOX" in labels else "somebody has already taken it out of the inbox"
 
 
 @dataclass(frozen=True)
@@ -46,7 +92,7 @@ class Arrivals:
 
 
 @verb("fetch")
-def inbox(run: Run, *, query: str, limit: int, suite: Suite) -> list[int]:
+def inbox(run: Run, *, query: str, limit: int, suite: Suite, unless: str = "") -> list[int]:
     """Take new e-mails into the ledger, take up what is to be read again, and claim up to `limit` unfinished records.
 
     The records and the cursor are stored in one transaction, so a crash neither loses nor repeats a message. A message
@@ -60,17 +106,29 @@ def inbox(run: Run, *, query: str, limit: int, suite: Suite) -> list[int]:
         SchemaDrift: a message is no longer what it was; nothing was stored, so all of them keep their place.
         MissingCredential: the card's Gmail block does not exist.
     """
-    gmail: Gmail = run.connection("gmail")
-    source = f"gmail:{gmail.mailbox}"
-    arrivals = _arrivals(run, gmail, source, query)
+    return _take_in(run, Mailbox(run.connection("gmail"), query, unless=unless), limit, suite)
+
+
+@verb("fetch")
+def labelled(run: Run, label: str, *, limit: int, suite: Suite) -> list[int]:
+    """As `inbox`, of the e-mails that carry a label, whoever put it there: a filter, a person, another workflow.
+
+    Mail that is older than a month is not looked at, however lately it was labelled.
+    """
+    return _take_in(run, Mailbox(run.connection("gmail"), f'label:"{label}"', label=label), limit, suite)
+
+
+def _take_in(run: Run, box: Mailbox, limit: int, suite: Suite) -> list[int]:
+    source = box.source
+    arrivals = _labelled_arrivals(run, box) if box.label else _arrivals(run, box)
     taken = arrivals.ids[:limit]
     again = _to_read_again(run, limit)
-    outcomes = _read_all(gmail, [*taken, *(r.external_id for r in again if r.source == source)])
+    outcomes = _read_all(box.gmail, [*taken, *(r.external_id for r in again if r.source == source)])
     if any(isinstance(outcome, RawMessage) for outcome in outcomes.values()):
         drift.seen(run, "gmail:message")
     blamed = _blamed(outcomes, set(taken))
-    rows = [row for i in taken if (row := _arrived(run, gmail, source, i, outcomes[i], i in blamed)) is not None]
-    changes = {r.id: _taken_up(gmail, r, outcomes.get(r.external_id), r.external_id in blamed) for r in again}
+    rows = [row for i in taken if (row := _arrived(run, box, i, outcomes[i], i in blamed)) is not None]
+    changes = {r.id: _taken_up(box, r, outcomes.get(r.external_id), r.external_id in blamed) for r in again}
     _check([*rows, *changes.values()], suite)
     errors = [e for i in taken if i not in blamed and (e := _worth_telling(outcomes[i]))]
     with run.ledger.write() as session:
@@ -98,14 +156,15 @@ def contacts(run: Run, ids: Sequence[int], who: Callable[[Record], str]) -> None
         VendorError: HubSpot could not be read.
         SchemaDrift: a contact came back without one of the card's fields.
     """
-    batch = [r for r in records.in_state(run.ledger, ids, records.FETCHED) if r.context is None]
+    batch = [r for r in records.in_state(run.ledger, ids, records.FETCHED) if CONTACT not in (r.context or {})]
     if not batch:
         return
     address = {r.id: who(r).strip().lower() for r in batch}
     known, refused = _known(run, set(address.values()))
     with run.ledger.write() as session:
         good = [r for r in batch if address[r.id] not in refused]
-        records.move(session, ({"id": r.id, "context": {"contact": known.get(address[r.id])}} for r in good))
+        contexts = {r.id: {**(r.context or {}), CONTACT: known.get(address[r.id])} for r in good}
+        records.move(session, ({"id": i, "context": context} for i, context in contexts.items()))
         bad = [r for r in batch if address[r.id] in refused]
         records.move(session, [records.failed(r, refused[address[r.id]]) for r in bad])
 
@@ -164,7 +223,15 @@ def claim(run: Run, limit: int) -> list[int]:
     return ids
 
 
-def _arrivals(run: Run, gmail: Gmail, source: str, query: str) -> Arrivals:
+def _labelled_arrivals(run: Run, box: Mailbox) -> Arrivals:
+    """What carries the label and is not known. A label may be put on old mail, so no history is followed here."""
+    ids = box.gmail.list_message_ids(f"{box.query} {RECENT}")
+    drift.seen(run, "gmail:message-list")
+    return Arrivals(unknown(run.ledger, run.card.workflow, box.source, ids[::-1]), None)
+
+
+def _arrivals(run: Run, box: Mailbox) -> Arrivals:
+    gmail, source = box.gmail, box.source
     with run.ledger.read() as session:
         cursor = session.get(Cursor, (run.card.workflow, source))
     if cursor is not None:
@@ -174,17 +241,18 @@ def _arrivals(run: Run, gmail: Gmail, source: str, query: str) -> Arrivals:
             run.note("Gmail's history had expired: the inbox was read in full again")
         else:
             drift.seen(run, "gmail:history")
-            return Arrivals(_unknown(run.ledger, run.card.workflow, source, ids), reached)
+            return Arrivals(unknown(run.ledger, run.card.workflow, source, ids), reached)
     # The history id is read before the list: what arrives in between is then seen twice, not never.
     reached = gmail.history_id()
     since = FIRST_SYNC if cursor is None else f"after:{int((cursor.updated_at - OVERLAP).timestamp())}"
-    ids = gmail.list_message_ids(f"{query} {since}")
+    ids = gmail.list_message_ids(f"{box.query} {since}")
     drift.seen(run, "gmail:profile")
     drift.seen(run, "gmail:message-list")
-    return Arrivals(_unknown(run.ledger, run.card.workflow, source, ids[::-1]), reached)
+    return Arrivals(unknown(run.ledger, run.card.workflow, source, ids[::-1]), reached)
 
 
-def _unknown(ledger: Ledger, workflow: str, source: str, ids: Sequence[str]) -> list[str]:
+def unknown(ledger: Ledger, workflow: str, source: str, ids: Sequence[str]) -> list[str]:
+    """Those of the ids that the ledger does not hold yet, each once, in their order."""
     table = Record
     with ledger.read() as session:
         known = set(
@@ -252,32 +320,32 @@ def _worth_telling(outcome: RawMessage | VendorError) -> VendorError | None:
 
 
 def _arrived(
-    run: Run, gmail: Gmail, source: str, message_id: str, outcome: RawMessage | VendorError, blamed: bool
+    run: Run, box: Mailbox, message_id: str, outcome: RawMessage | VendorError, blamed: bool
 ) -> dict[str, Any] | None:
     """The new record of a message; None when it is left to the next run, or gone."""
-    identity = {"workflow": run.card.workflow, "source": source, "external_id": message_id, "version": "1"}
+    identity = {"workflow": run.card.workflow, "source": box.source, "external_id": message_id, "version": "1"}
     if isinstance(outcome, RawMessage):
-        return {**identity, "failures": 0, **_content(gmail, outcome, asked_for=False)}
+        return {**identity, "failures": 0, **_content(box, outcome, asked_for=False)}
     if not blamed:
         return None
     blank = {"title": "(not read yet)", "payload": {"message_id": message_id}}
     return {**identity, **blank, **_failed_to_read(records.UNREAD, 0, outcome)}
 
 
-def _taken_up(gmail: Gmail, record: Record, outcome: RawMessage | VendorError | None, blamed: bool) -> dict[str, Any]:
+def _taken_up(box: Mailbox, record: Record, outcome: RawMessage | VendorError | None, blamed: bool) -> dict[str, Any]:
     """The change to a record that was to be read again; an empty one when it stays as it is."""
     if isinstance(outcome, RawMessage):
-        content = _content(gmail, outcome, asked_for=record.state == records.REPLAY)
+        content = _content(box, outcome, asked_for=record.state == records.REPLAY)
         unreadable = content["state"] == records.QUARANTINED
         if unreadable and _stored(record):  # what an earlier version could read is worth keeping
             del content["payload"], content["title"]
         return {"external_id": record.external_id, "failures": 0, **content}
     if outcome is None or isinstance(outcome, MessageGone):
-        return {"external_id": record.external_id, **_without_message(gmail, record, gone=outcome is not None)}
+        return {"external_id": record.external_id, **_without_message(box.gmail, record, gone=outcome is not None)}
     return _failed_to_read(record.state, record.failures, outcome) if blamed else {}
 
 
-def _content(gmail: Gmail, message: RawMessage, *, asked_for: bool) -> dict[str, Any]:
+def _content(box: Mailbox, message: RawMessage, *, asked_for: bool) -> dict[str, Any]:
     """What a message says, and the state in which its record begins; `asked_for` when a person put it back."""
     try:
         email = parse(message.raw, message_id=message.id, thread_id=message.thread_id, received_at=message.received_at)
@@ -285,7 +353,7 @@ def _content(gmail: Gmail, message: RawMessage, *, asked_for: bool) -> dict[str,
         payload = {"message_id": message.id, "thread_id": message.thread_id}
         reason = f"malformed: {error}"
         return {"title": "(unreadable)", "payload": payload, "state": records.QUARANTINED, "reason": reason}
-    why = _not_ours_to_answer(email, gmail) or _out_of_the_inbox(message.label_ids, asked_for=asked_for)
+    why = _not_ours_to_answer(email, box.gmail) or box.not_ours(message.label_ids, asked_for=asked_for)
     return _of_email(email, why)
 
 
@@ -329,14 +397,6 @@ def _not_ours_to_answer(email: Email, gmail: Gmail) -> str:
     if email.sender.lower() == gmail.mailbox.lower() and not email.reply_to:  # with one, it is the web site's form
         return "our own mail"
     return ""
-
-
-def _out_of_the_inbox(labels: Collection[str], *, asked_for: bool) -> str:
-    if asked_for:  # whoever put it back knows that it is archived; spam and trash are not answered for anybody
-        return next(
-            (f"it is in {name}" for label, name in (("SPAM", "spam"), ("TRASH", "the trash")) if label in labels), ""
-        )
-    return "" if "INBOX" in labels else "somebody has already taken it out of the inbox"
 
 
 def _tell(run: Run, waiting: int, limit: int, blamed: Collection[str], changes: Mapping[int, dict[str, Any]]) -> None:

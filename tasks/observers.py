@@ -19,7 +19,16 @@ from blocks.hubspot import HubSpot
 from blocks.ledger import Record
 from blocks.mail import MalformedMail, parse
 from blocks.vendor import VendorError
-from tasks.actions import AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
+from tasks.actions import (
+    AddNote,
+    ApplyLabel,
+    CreateTask,
+    NoteTicket,
+    PostMessage,
+    SendReply,
+    UpdateTicket,
+    UpsertContact,
+)
 from tasks.output import FREE_MAIL
 from tasks.performers import ACTION_HEADER
 from tasks.scoring import alike
@@ -149,6 +158,8 @@ class Crm:
 
 def seen_reply(thread: Thread, action: SendReply) -> Seen:
     """Somebody replied; or the e-mail left the inbox without a reply."""
+    if not action.thread_id:
+        return Seen(None, "it did not come by e-mail, and people may have answered it anywhere")
     if thread.reply:
         similar = similarity(action.body, thread.text_of(thread.reply))
         return Seen(True, "somebody replied", similar, thread.reply.id)
@@ -203,6 +214,8 @@ OBSERVERS: Mapping[str, Callable[[Any, Any], Seen]] = {
 """By kind: what people did, from the vendor's `Thread` or `Crm` and the action. Read-only, every one of them."""
 
 UNKNOWABLE: Mapping[str, str] = {
+    NoteTicket.kind: "what people note on a ticket is their own, and seldom the same",
+    UpdateTicket.kind: "a ticket's category and stage are set by people and by HubSpot's own rules alike",
     PostMessage.kind: "people tell each other in many places, and in other words",
 }
 """The kinds that no observer can judge, and why."""

@@ -13,12 +13,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from blocks.gmail import Gmail, MessageGone
+from blocks.gmail import Gmail, MessageGone, SentMessage
 from blocks.hubspot import HubSpot, Note, Task
+from blocks.hubspot_tickets import TicketGone
 from blocks.mail import compose_reply
 from blocks.slack import Slack
 from blocks.vendor import VendorError
-from tasks.actions import AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
+from tasks.actions import (
+    AddNote,
+    ApplyLabel,
+    CreateTask,
+    NoteTicket,
+    PostMessage,
+    SendReply,
+    UpdateTicket,
+    UpsertContact,
+)
 
 ACTION_HEADER = "X-Signoff-Action"
 
@@ -72,11 +82,12 @@ class Performer:
 def send_reply(gmail: Gmail, action: SendReply, attempt: Attempt) -> Done:
     """Draft, journal the draft's id, send: Gmail deletes a draft when it sends it, so it can go out only once."""
     draft_id = attempt.progress.get("draft_id")
+    raw, thread_id = _raw_reply(gmail, action, attempt), action.thread_id or None
     if draft_id is None:
-        draft_id = gmail.create_draft(_raw_reply(gmail, action, attempt), action.thread_id)
+        draft_id = gmail.create_draft(raw, thread_id)
     else:
         # It may have lain in the mailbox for a while, for anybody to edit: what was approved is what is sent.
-        gmail.update_draft(draft_id, _raw_reply(gmail, action, attempt), action.thread_id)
+        gmail.update_draft(draft_id, raw, thread_id)
     attempt.save(draft_id=draft_id)
     sent = gmail.send_draft(draft_id)
     return Done("gmail", sent.id, {"thread_id": sent.thread_id})
@@ -98,12 +109,12 @@ def _raw_reply(gmail: Gmail, action: SendReply, attempt: Attempt) -> bytes:
 
 
 def find_reply(gmail: Gmail, action: SendReply, attempt: Attempt) -> Done | None:
-    """A sent message with our header in the thread; a draft that is still there was not sent.
+    """A sent message with our header in the thread, or to the address; a draft that is still there was not sent.
 
     Raises:
-        InDoubt: the draft is gone, and nothing in the thread says that it was sent.
+        InDoubt: the draft is gone, and nothing says that it was sent.
     """
-    sent = gmail.sent_with_header(action.thread_id, ACTION_HEADER, attempt.marker)
+    sent = _sent(gmail, action, attempt)
     if sent is not None:
         return Done("gmail", sent.id, {"thread_id": sent.thread_id})
     draft_id = attempt.progress.get("draft_id")
@@ -111,14 +122,24 @@ def find_reply(gmail: Gmail, action: SendReply, attempt: Attempt) -> Done | None
         if gmail.draft_exists(draft_id):
             return None
         raise InDoubt(
-            f"the draft {draft_id} is gone from Gmail, but the thread holds no sent message with {attempt.marker}: "
+            f"the draft {draft_id} is gone from Gmail, but {_where(action)} no sent message with {attempt.marker}: "
             "it was sent and removed, or somebody deleted the draft"
         )
-    drafts = gmail.drafts_in_thread(action.thread_id)
+    drafts = gmail.drafts(action.thread_id or None)
     orphan = next((d.id for d in drafts if d.headers.get(ACTION_HEADER.lower()) == attempt.marker), None)
     if orphan is not None:
         attempt.save(draft_id=orphan)
     return None
+
+
+def _sent(gmail: Gmail, action: SendReply, attempt: Attempt) -> SentMessage | None:
+    if action.thread_id:
+        return gmail.sent_with_header(action.thread_id, ACTION_HEADER, attempt.marker)
+    return gmail.sent_to(action.to, attempt.since, ACTION_HEADER, attempt.marker)
+
+
+def _where(action: SendReply) -> str:
+    return "the thread holds" if action.thread_id else f"to {action.to} there is"
 
 
 def apply_label(gmail: Gmail, action: ApplyLabel, attempt: Attempt) -> Done:  # noqa: ARG001
@@ -181,6 +202,33 @@ def find_task(hubspot: HubSpot, action: CreateTask, attempt: Attempt) -> Done | 
     return _marked(hubspot.tasks_of(contact), attempt.marker)
 
 
+def note_ticket(hubspot: HubSpot, action: NoteTicket, attempt: Attempt) -> Done:
+    """A note whose last line is the marker by which it is found again."""
+    body = f"{_as_html(action.body)}<br><small>{attempt.marker}</small>"
+    return Done("hubspot", hubspot.create_ticket_note(action.ticket_id, body, action.at), {"ticket": action.ticket_id})
+
+
+def find_ticket_note(hubspot: HubSpot, action: NoteTicket, attempt: Attempt) -> Done | None:
+    """The ticket's note that carries the marker."""
+    return _marked(hubspot.notes_of_ticket(action.ticket_id), attempt.marker)
+
+
+def update_ticket(hubspot: HubSpot, action: UpdateTicket, attempt: Attempt) -> Done:  # noqa: ARG001
+    """Absolute, so doing it again changes nothing."""
+    hubspot.update_ticket(action.ticket_id, action.properties)
+    return Done("hubspot", action.ticket_id)
+
+
+def find_ticket(hubspot: HubSpot, action: UpdateTicket, attempt: Attempt) -> Done | None:  # noqa: ARG001
+    """The ticket, if it is as it should be; when it was deleted there is nothing to find."""
+    try:
+        held = hubspot.ticket(action.ticket_id, properties=tuple(action.properties)).properties
+    except TicketGone:
+        return None
+    same = all(held.get(name) == value for name, value in action.properties.items())
+    return Done("hubspot", action.ticket_id) if same else None
+
+
 def post_message(slack: Slack, action: PostMessage, attempt: Attempt) -> Done:
     """With the marker in the message's metadata. Escaped: a stranger's `<!channel>` must not ring everybody's phone."""
     return Done("slack", slack.post(html.escape(action.text, quote=False), key=attempt.marker))
@@ -198,6 +246,8 @@ PERFORMERS: dict[str, Performer] = {
     UpsertContact.kind: Performer(upsert_contact, find_contact),
     AddNote.kind: Performer(add_note, find_note),
     CreateTask.kind: Performer(create_task, find_task),
+    NoteTicket.kind: Performer(note_ticket, find_ticket_note),
+    UpdateTicket.kind: Performer(update_ticket, find_ticket),
     PostMessage.kind: Performer(post_message, find_message),
 }
 

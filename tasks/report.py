@@ -50,6 +50,11 @@ class Row:
     """When its content was taken out (UTC); the title says so too."""
 
     @property
+    def label(self) -> str:
+        """What the model says that it is: an answer's first field."""
+        return str(next(iter(self.answer.values()), ""))
+
+    @property
     def outcome(self) -> str:
         """In one word: the record's state, or what it waits for."""
         return "waits for sign-off" if self.waits else self.state
@@ -158,9 +163,8 @@ def as_markdown(summary: Summary, rows: Sequence[Row]) -> str:
             "|---|---|---|---|---|---|---|",
         ]
     for row in rows:
-        answer = (
-            " · ".join(str(v) for k, v in row.answer.items() if k in ("intent", "urgency")) or row.reason or row.state
-        )
+        urgency = str(row.answer.get("urgency", ""))
+        answer = " · ".join(filter(None, (row.label, urgency))) or row.reason or row.state
         cells = (row.sender, row.title, answer, ", ".join(row.done + row.other), ", ".join(row.waits))
         lines.append(f"| {row.id} | " + " | ".join(plain(cell) for cell in cells) + f" | ${row.cost:.4f} |")
     if summary.head:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 
 import prompts
 from blocks.ledger import ModelCall, Record
@@ -22,32 +23,47 @@ from tasks.verb import concurrently, verb
 ASK_AGAIN = 2
 """How often a bad answer is asked for again, with the complaint, before the record is set aside."""
 
+Check = Callable[[Record, BaseModel], str]
+"""What is wrong with an answer of the right type, in words that the model can act on; nothing when it is good."""
+
 FINAL = frozenset({"refusal", "model_context_window_exceeded"})
 """Stop reasons that asking the same again cannot change."""
 
 
 @verb("validate")
-def answers(run: Run, ids: Sequence[int], variables: Variables) -> None:
+def answers(run: Run, ids: Sequence[int], variables: Variables, check: Check | None = None) -> None:
     """Check the model's answer to every record of the batch, and ask again where it is not what was asked for.
+
+    Args:
+        run: the run.
+        ids: the batch.
+        variables: what the prompt is told of a record.
+        check: what else must hold for an answer, beside its type.
 
     Raises:
         VendorError: the model could not be reached to ask again.
     """
     batch = records.in_state(run.ledger, ids, records.PROMPTED)
-    kind = prompts.load(run.card.prompt).answer
-    verdicts = {r.id: [judge(kind, *reply) for reply in replies] for r, replies in _replies(run, batch)}
+    verdicts = {r.id: [_judged(run, r, check, *reply) for reply in replies] for r, replies in _replies(run, batch)}
     good = [r for r in batch if verdicts[r.id][-1].answer]
     # Made before the ledger is locked: the built-in model may first have to learn where it is sure.
     changes = [_validated(run, r, verdicts[r.id][-1]) for r in good]
     with run.ledger.write() as session:
         records.move(session, changes)
     bad = [r for r in batch if not verdicts[r.id][-1].answer]
-    outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables), bad)
+    outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables, check), bad)
     failures = {record.id: outcome for record, outcome in outcomes if isinstance(outcome, VendorError)}
     after_failures(run, {r.id: r for r in bad}, failures, succeeded=len(batch) - len(failures))
 
 
-def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Variables) -> None:
+def _judged(run: Run, record: Record, check: Check | None, text: str, stop_reason: str) -> Verdict:
+    verdict = judge(prompts.load(run.card.prompt).answer, text, stop_reason)
+    if check and verdict.answer and (complaint := check(record, verdict.answer)):
+        return Verdict(text, stop_reason, complaint=complaint)
+    return verdict
+
+
+def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Variables, check: Check | None) -> None:
     prompt = prompts.load(run.card.prompt)
     while not (last := verdicts[-1]).answer:
         if last.stop_reason in FINAL or len(verdicts) > ASK_AGAIN:
@@ -61,7 +77,7 @@ def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Var
         reply = within_budget(run, record.id, request, len(verdicts) + 1)
         if reply is None:
             return None
-        verdicts.append(judge(prompt.answer, reply.text, reply.stop_reason))
+        verdicts.append(_judged(run, record, check, reply.text, reply.stop_reason))
     return _store(run, {**_validated(run, record, last), "prompt_version": run.prompt_version})
 
 

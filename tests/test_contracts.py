@@ -40,6 +40,7 @@ VENDORS_SDK = {
     "hubspot": ("hubspot",),
     "slack": ("slack_sdk",),
     "claude": ("anthropic",),
+    "drive": ("googleapiclient", "google.auth"),
 }
 """What importing a block's module must not import, by block; any other block must at least not import these."""
 

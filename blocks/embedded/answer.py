@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from blocks.embedded.abstention import stated
 from blocks.embedded.marks import mark_of, max_chars, min_chars
+from blocks.embedded.quote import Embed, quotes
 from blocks.embedded.reply import reply, template_title
 from blocks.embedded.summary import summary
 from blocks.embedded.text import cut
 from prompts import Prompt, PromptError
-from prompts.fields import Extract, Label, Probability, Template
+from prompts.fields import Extract, Label, Probability, Quote, Template
 
 if TYPE_CHECKING:
     from blocks.embedded.classifier import Prediction
@@ -21,7 +22,7 @@ REPLY_CHARS = 1_000_000  # of a reply field that sets no limit
 
 
 def answer(
-    prompt: Prompt, inputs: Mapping[str, Any], predictions: Mapping[str, "Prediction"]
+    prompt: Prompt, inputs: Mapping[str, Any], predictions: Mapping[str, "Prediction"], embed: Embed
 ) -> tuple[str, dict[str, Any]]:
     """The answer as JSON, and what to tell about it: probabilities, and which template filled which field.
 
@@ -29,18 +30,19 @@ def answer(
         prompt: whose answer type is filled in.
         inputs: its variables, cleaned.
         predictions: by the name of each `Label` field.
+        embed: rows of length 1 for texts, where a field quotes.
 
     Raises:
         PromptError: a field cannot be filled in, or a template names what is not known; by name.
     """
-    values, templates = _filled(prompt, inputs, predictions)
+    values, templates = _filled(prompt, inputs, predictions, embed)
     _check(prompt, values)
     told = {name: _by_name(prediction.probabilities) for name, prediction in predictions.items()}
     return json.dumps(values, ensure_ascii=False), {"probabilities": told, "drafted_from_template": templates}
 
 
 def _filled(
-    prompt: Prompt, inputs: Mapping[str, Any], predictions: Mapping[str, "Prediction"]
+    prompt: Prompt, inputs: Mapping[str, Any], predictions: Mapping[str, "Prediction"], embed: Embed
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The values by alias, and by name the template of each reply that has one."""
     values: dict[str, Any] = {}
@@ -58,6 +60,8 @@ def _filled(
                 title = template_title(prompt, _predicted(prompt, name, label, predictions).label, inputs)
                 value = cut(reply(prompt, title, inputs), max_chars(field, REPLY_CHARS)) if title else ""
                 templates |= {name: title} if title else {}
+            case Quote(passages=passages):
+                value = quotes(prompt, inputs, passages, embed)
             case _:
                 continue
         values[field.alias or name] = value

@@ -3,17 +3,17 @@
 from pydantic.fields import FieldInfo
 
 from prompts import Prompt, PromptError
-from prompts.fields import Extract, Label, Probability, Template
+from prompts.fields import Extract, Label, Probability, Quote, Template
 
 
-def mark_of(prompt: Prompt, name: str, field: FieldInfo) -> Label | Extract | Template | Probability | None:
+def mark_of(prompt: Prompt, name: str, field: FieldInfo) -> Label | Extract | Template | Quote | Probability | None:
     """The field's mark; None for a field that keeps its default.
 
     Raises:
         PromptError: the field has neither.
     """
     for mark in field.metadata:
-        if isinstance(mark, Label | Extract | Template | Probability):
+        if isinstance(mark, Label | Extract | Template | Quote | Probability):
             return mark
     if field.is_required():
         raise PromptError(

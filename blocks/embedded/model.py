@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ class EmbeddedModel:
         texts = [classified(request.prompt, each) for request, each in zip(requests, inputs, strict=True)]
         vectors = minilm.embed(texts, self._folder)
         answers = [
-            _answer(request.prompt, each, learnt[id(request.prompt)], text, vector)
+            _answer(request.prompt, each, learnt[id(request.prompt)], text, vector, self._folder)
             for request, each, text, vector in zip(requests, inputs, texts, vectors, strict=True)
         ]
         seconds = (time.perf_counter() - started) / max(1, len(requests))
@@ -148,11 +149,11 @@ def _inputs(request: Request) -> dict[str, Any]:
 
 
 def _answer(
-    prompt: Prompt, inputs: Mapping[str, Any], learnt: "Learnt", text: str, vector: "Floats"
+    prompt: Prompt, inputs: Mapping[str, Any], learnt: "Learnt", text: str, vector: "Floats", folder: Path | None
 ) -> tuple[str, dict[str, Any]]:
     """The answer as JSON, and what to tell about it."""
     predictions = {field: classifier.predict(text, vector) for field, classifier in learnt.classifiers.items()}
-    written, told = answer(prompt, inputs, predictions)
+    written, told = answer(prompt, inputs, predictions, partial(minilm.embed, folder=folder))
     return written, told | _left_to_a_person(learnt, predictions)
 
 

@@ -41,7 +41,7 @@ def summary(prompt: Prompt, inputs: Mapping[str, Any], at_least: int, at_most: i
 
 def _telling_sentence(text: str) -> str:
     """The sentence to show for the whole text, and a second where it is short; empty without words."""
-    sentences = _sentences(GREETING.sub("", _own_words(text), count=1))
+    sentences = sentences_of(GREETING.sub("", own_words(text), count=1))
     if not sentences:
         return one_line(text)
     ranked = sorted(range(len(sentences)), key=lambda index: -_weight(sentences[index], index))
@@ -50,13 +50,13 @@ def _telling_sentence(text: str) -> str:
     return telling[0].upper() + telling[1:]
 
 
-def _own_words(text: str) -> str:
+def own_words(text: str) -> str:
     """The text before its sign-off, unless nothing comes before."""
     found = SIGN_OFF.search(text)
     return text[: found.start()] if found and text[: found.start()].strip() else text
 
 
-def _sentences(text: str) -> list[str]:
+def sentences_of(text: str) -> list[str]:
     """The sentences and list items that hold a word, each on one line and without its bullet."""
     joined: list[str] = []
     for piece in SENTENCE_END.split(text):

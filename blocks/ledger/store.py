@@ -1,9 +1,6 @@
 """Opening the ledger, and its transactions."""
 
 import os
-import random
-import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
+from blocks.database import engine_options, enter_wal, with_driver
 from blocks.ledger.history import seal_new_rows
 from blocks.ledger.tables import Base
 
@@ -29,22 +27,6 @@ BUSY_SECONDS = 30
 IDLE_SECONDS = 20
 """After this long without a word in the middle of a transaction, PostgreSQL undoes it: whoever was cut off must not
 keep the others from writing. Shorter than `BUSY_SECONDS`, so that those who wait outlast it."""
-
-PRIMARY_CODE = 0xFF
-"""SQLite keeps the error in the lowest byte of its code, and the finer reason above (sqlite.org/rescode.html)."""
-
-POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
-"""What a PostgreSQL URL may begin with; the driver is psycopg, whichever of them it is."""
-
-LIBPQ: dict[str, str | int] = {
-    "application_name": "signoff",
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
-"""libpq's settings, where the URL says nothing else: by its own it would wait for hours for a server that is gone."""
 
 NUL, INSTEAD = "\0", "\N{REPLACEMENT CHARACTER}"
 
@@ -112,7 +94,7 @@ class Ledger:
         Raises:
             LedgerError: the database cannot be opened, or is newer than this code.
         """
-        return _open(_with_driver(url or default_url()))
+        return _open(with_driver(url or default_url()))
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -164,7 +146,7 @@ def _name(engine: Engine) -> str:
 def _open(url: str) -> Ledger:
     try:
         parsed = _parse(url)
-        engine = sa.create_engine(parsed, **_options(parsed))
+        engine = sa.create_engine(parsed, **engine_options(parsed))
     except (sa.exc.ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
         ways = "try sqlite:////path/ledger.db or postgresql://user@host/database"
         raise LedgerError(f"SIGNOFF_LEDGER_URL cannot be used ({error}); {ways}") from error
@@ -188,27 +170,13 @@ def _open(url: str) -> Ledger:
     return Ledger(engine)
 
 
-def _with_driver(url: str) -> str:
-    """The URL with psycopg as PostgreSQL's driver: one database has one pool, however its address is spelt."""
-    scheme, colon, rest = url.partition("://")
-    return f"postgresql+psycopg{colon}{rest}" if scheme in POSTGRESQL else url
-
-
 def _parse(url: str) -> sa.URL:
-    parsed = sa.make_url(_with_driver(url))
+    parsed = sa.make_url(with_driver(url))
     if parsed.drivername == "postgresql+psycopg":
         return parsed
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise sa.exc.ArgumentError(f"the ledger knows SQLite and PostgreSQL (psycopg), not {parsed.drivername}")
     return parsed
-
-
-def _options(url: sa.URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
-        return {}
-    # A server that was restarted leaves dead connections in the pool; the ping finds them before they are used.
-    settings = {name: value for name, value in LIBPQ.items() if name not in url.query}
-    return {"pool_pre_ping": True, "connect_args": settings}
 
 
 def _reading(engine: Engine) -> Engine:
@@ -251,24 +219,10 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     # First, so that the statements below wait too when another process is opening the same new file.
     connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    _enter_wal(connection)
+    enter_wal(connection, BUSY_SECONDS)
     # FULL, not NORMAL: after a power cut an intent that was journalled must still be there, or it is acted twice.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _enter_wal(connection: Any) -> None:
-    """Switch a new file to WAL. SQLite waits for no lock here: two openers that both wait would wait for each other."""
-    patience = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
-                raise
-            time.sleep(random.uniform(0.001, 0.02))
-        else:
-            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

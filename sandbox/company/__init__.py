@@ -1,4 +1,4 @@
-"""Dockwell, the pretend company: its inbox, what it sent before, and its CRM.
+"""Dockwell, the pretend company: its inbox, what it sent before, its CRM, and its Drive.
 
 Dockwell sells loading-bay booking to warehouses (Starter 89 EUR and Pro 219 EUR per site a month, Network by
 quote). Six people: Mara Lindqvist (founder), Joel Abara (technology), Priya Nair (customers), Tom Hadley
@@ -17,6 +17,8 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.company import drive
+
 HERE = Path(__file__).parent
 AGE_HEADER = re.compile(rb"^X-Days-Ago: *([0-9.]+)\r?$", re.MULTILINE)
 MOMENT = re.compile(r"\[\[(-?[0-9.]+) ([^\]]+)\]\]")
@@ -31,6 +33,7 @@ class CompanyData:
     sent: tuple[bytes, ...]
     hubspot: dict[str, list[dict[str, Any]]]
     slack_channels: tuple[str, ...]
+    drive: tuple[dict[str, Any], ...]
 
 
 def load() -> CompanyData:
@@ -43,6 +46,7 @@ def load() -> CompanyData:
         sent=read_folder(HERE / "sent", now),
         hubspot=json.loads(date_text((HERE / "hubspot.json").read_text(encoding="utf-8"), now)),
         slack_channels=("general", "sales", "support", "approvals", "alerts"),
+        drive=drive.load(),
     )
 
 

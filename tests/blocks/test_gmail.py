@@ -123,11 +123,11 @@ def test_draft_that_was_sent_or_deleted_is_gone(gmail: Gmail, mail: Delivered) -
             gmail.send_draft(gone)
 
 
-def test_drafts_in_thread_are_found_by_our_header(gmail: Gmail, sandbox: Sandbox, mail: Delivered) -> None:
+def test_drafts_are_found_by_our_header(gmail: Gmail, sandbox: Sandbox, mail: Delivered) -> None:
     other = sandbox.write(subject="Other", body="x")
     gmail.create_draft(answer(other, "b1"), other.thread_id)
     draft_id = gmail.create_draft(answer(mail), mail.thread_id)
-    (draft,) = gmail.drafts_in_thread(mail.thread_id)
+    (draft,) = gmail.drafts(mail.thread_id)
     assert (draft.id, draft.thread_id, draft.headers[ACTION.lower()]) == (draft_id, mail.thread_id, "a1")
 
 
@@ -186,7 +186,7 @@ def test_lost_reply_to_a_draft_leaves_one_to_be_found(gmail: Gmail, sandbox: San
     with pytest.raises(VendorError) as caught:
         gmail.create_draft(answer(mail), mail.thread_id)
     assert caught.value.unknown
-    assert len(gmail.drafts_in_thread(mail.thread_id)) == 1
+    assert len(gmail.drafts(mail.thread_id)) == 1
 
 
 def test_lost_reply_to_a_read_can_be_retried(

@@ -15,7 +15,17 @@ from pydantic import SecretStr
 
 from sandbox import credentials
 from sandbox.client import Sandbox
-from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
+from tasks.actions import (
+    Action,
+    AddNote,
+    ApplyLabel,
+    CreateTask,
+    NoteTicket,
+    PostMessage,
+    SendReply,
+    UpdateTicket,
+    UpsertContact,
+)
 from tasks.performers import PERFORMERS
 
 MAILBOX = "hello@company.example"
@@ -151,12 +161,32 @@ def _task(_: Sandbox, connected: Accounts) -> Action:
     return CreateTask(email=ANN, subject="Book the demo", body="Soon", due=WHEN)
 
 
+def _ticket(connected: Accounts) -> str:
+    tickets = connected["hubspot/crm"].get_client().crm.tickets.basic_api
+    return str(tickets.create({"properties": {"subject": "Help", "hs_pipeline_stage": "1"}}).id)
+
+
+def _ticket_note(_: Sandbox, connected: Accounts) -> Action:
+    return NoteTicket(ticket_id=_ticket(connected), body="Answered", at=WHEN)
+
+
+def _ticket_update(_: Sandbox, connected: Accounts) -> Action:
+    return UpdateTicket(ticket_id=_ticket(connected), properties={"hs_ticket_priority": "HIGH"})
+
+
+def _tickets(state: State, action: UpdateTicket, _marker: str) -> int:
+    held: list[dict[str, str]] = [each["properties"] for each in state["tickets"] if each["id"] == action.ticket_id]
+    return sum(action.properties.items() <= properties.items() for properties in held)
+
+
 DESTINATIONS: dict[str, Destination] = {
     SendReply.kind: Destination("gmail/inbox", _reply, _sent, "google"),
     ApplyLabel.kind: Destination("gmail/inbox", _label, _labelled, "google"),
     UpsertContact.kind: Destination("hubspot/crm", _contact, _contacts, "hubspot"),
     AddNote.kind: Destination("hubspot/crm", _note, mentions, "hubspot"),
     CreateTask.kind: Destination("hubspot/crm", _task, mentions, "hubspot"),
+    NoteTicket.kind: Destination("hubspot/crm", _ticket_note, mentions, "hubspot"),
+    UpdateTicket.kind: Destination("hubspot/crm", _ticket_update, _tickets, "hubspot"),
     PostMessage.kind: Destination("slack/team", _post, mentions, "slack"),
 }
 

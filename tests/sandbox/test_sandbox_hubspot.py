@@ -20,12 +20,18 @@ from hubspot.crm.contacts import models as contact_models
 from hubspot.crm.contacts.exceptions import ApiException
 from hubspot.crm.objects.notes import SimplePublicObjectInputForCreate as NoteInput
 from hubspot.crm.owners import models as owner_models
+from hubspot.crm.pipelines import PipelineInput
+from hubspot.crm.pipelines import models as pipeline_models
 from hubspot.crm.properties import PropertyCreate
 from hubspot.crm.properties import models as property_models
+from hubspot.crm.tickets import PublicObjectSearchRequest as TicketSearch
+from hubspot.crm.tickets import SimplePublicObjectInput as TicketChange
+from hubspot.crm.tickets import models as ticket_models
 
-from sandbox import credentials
+from sandbox import company, credentials
 from sandbox.client import Sandbox
 from sandbox.crm_schema import ASSOCIATION_TYPES
+from sandbox.world import World
 
 Json = dict[str, Any]
 
@@ -206,6 +212,63 @@ def assert_is_model(value: Json, model: Any, models: Any, where: str) -> None:
         ),
         ("GET", "/crm/v3/properties/contacts", None, 200, property_models, "CollectionResponsePropertyNoPaging"),
         ("GET", "/crm/v3/properties/tasks/hs_task_status", None, 200, property_models, "ModelProperty"),
+        (
+            "GET",
+            "/crm/v3/objects/tickets/{crash}?associations=contacts&properties=closed_date",
+            None,
+            200,
+            ticket_models,
+            "SimplePublicObjectWithAssociations",
+        ),
+        (
+            "GET",
+            "/crm/v3/objects/tickets?associations=contacts&limit=1",
+            None,
+            200,
+            ticket_models,
+            "CollectionResponseSimplePublicObjectWithAssociationsForwardPaging",
+        ),
+        (
+            "POST",
+            "/crm/v3/objects/tickets/search",
+            {"filterGroups": [{"filters": [{"propertyName": "hs_pipeline_stage", "operator": "EQ", "value": "1"}]}]},
+            200,
+            ticket_models,
+            "CollectionResponseWithTotalSimplePublicObjectForwardPaging",
+        ),
+        (
+            "POST",
+            "/crm/v3/objects/tickets/batch/read",
+            {"inputs": [{"id": "{crash}"}], "properties": ["subject"]},
+            200,
+            ticket_models,
+            "BatchResponseSimplePublicObject",
+        ),
+        (
+            "PATCH",
+            "/crm/v3/objects/tickets/{crash}",
+            {"properties": {"hs_pipeline_stage": "4"}},
+            200,
+            ticket_models,
+            "SimplePublicObject",
+        ),
+        (
+            "GET",
+            "/crm/v4/objects/tickets/{crash}/associations/contacts",
+            None,
+            200,
+            v4_models,
+            "CollectionResponseMultiAssociatedObjectWithLabelForwardPaging",
+        ),
+        ("GET", "/crm/v3/pipelines/tickets", None, 200, pipeline_models, "CollectionResponsePipelineNoPaging"),
+        (
+            "POST",
+            "/crm/v3/pipelines/tickets",
+            {"label": "Hardware", "displayOrder": 1, "stages": [{"label": "Broken", "displayOrder": 0}]},
+            201,
+            pipeline_models,
+            "Pipeline",
+        ),
         ("GET", "/crm/v3/owners/", None, 200, owner_models, "CollectionResponsePublicOwnerForwardPaging"),
         ("GET", "/crm/v3/owners/1", None, 200, owner_models, "PublicOwner"),
     ],
@@ -216,13 +279,17 @@ def test_replies_conform(
     acme = add(crm, "companies", name="Acme", domain="acme.example")
     ann = add(crm, "contacts", [to(acme, 279)], email="ann@acme.example", firstname="Ann")
     add(crm, "contacts", email="bo@acme.example")
+    crash = add(crm, "tickets", [to(ann, 16)], subject="Crash")
+    add(crm, "tickets", subject="Smoke")
 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: filled(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [filled(each) for each in value]
-        return value.replace("{ann}", ann).replace("{acme}", acme) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return value.replace("{ann}", ann).replace("{acme}", acme).replace("{crash}", crash)
 
     reply = crm.request(method, filled(path), json=filled(body))
     assert reply.status_code == status, reply.text
@@ -326,6 +393,121 @@ class TestTypedClient:
         assert hubspot.crm.owners.owners_api.get_by_id(int(owner.id)).email == "hello@company.example"
         reply = hubspot.api_request({"path": "/account-info/2026-09/details", "base_url": sandbox.at("hubspot")})
         assert reply.json()["portalId"]
+
+
+class TestTickets:
+    """What HubSpot does with tickets of its own accord."""
+
+    def test_new_ticket_stands_at_the_beginning(self, hubspot: Any, crm: httpx.Client) -> None:
+        names = ["hs_pipeline", "hs_pipeline_stage", "closed_date"]
+        seen = hubspot.crm.tickets.basic_api.get_by_id(add(crm, "tickets", subject="Crash"), properties=names)
+        assert [seen.properties[name] for name in names] == ["0", "1", None]
+
+    def test_date_of_closing_is_set_once_and_stays(self, hubspot: Any, crm: httpx.Client) -> None:
+        api, crash = hubspot.crm.tickets.basic_api, add(crm, "tickets", subject="Crash")
+
+        def moved(stage: str, **more: str) -> str | None:
+            change = TicketChange(properties={"hs_pipeline_stage": stage, **more})
+            found: str | None = api.update(crash, change).properties.get("closed_date")
+            return found
+
+        assert moved("3") is None
+        closed = moved("4")
+        assert closed
+        assert [moved("4"), moved("3")] == [closed, closed]
+        assert moved("4", closed_date="2026-01-02T03:04:05Z") == "2026-01-02T03:04:05.000Z"
+
+    def test_ticket_made_as_closed_has_the_date(self, crm: httpx.Client, sandbox: Sandbox) -> None:
+        add(crm, "tickets", subject="Crash", hs_pipeline_stage="4")
+        assert "closed_date" in sandbox.records("tickets")[0]["properties"]
+
+    def test_stages_are_those_of_the_pipelines(self, hubspot: Any, crm: httpx.Client) -> None:
+        crash = add(crm, "tickets", subject="Crash")
+        stages = [{"label": "Broken"}, {"label": "Mended", "metadata": {"ticketState": "CLOSED"}}]
+        made = hubspot.crm.pipelines.pipelines_api.create(
+            "tickets", PipelineInput(label="Hardware", display_order=1, stages=stages)
+        )
+        assert [each.metadata["ticketState"] for each in made.stages] == ["OPEN", "CLOSED"]
+        assert [each.id for each in hubspot.crm.pipelines.pipelines_api.get_all("tickets").results] == ["0", made.id]
+        move = {"hs_pipeline": made.id, "hs_pipeline_stage": made.stages[1].id}
+        changed = hubspot.crm.tickets.basic_api.update(crash, TicketChange(properties=move))
+        assert changed.properties["closed_date"]
+        refused = crm.patch(f"/crm/v3/objects/tickets/{crash}", json={"properties": {"hs_pipeline_stage": "99"}})
+        assert (refused.status_code, "INVALID_OPTION" in refused.text) == (400, True)
+
+    def test_note_hangs_on_it_and_counts_as_a_change(self, hubspot: Any, crm: httpx.Client) -> None:
+        crash = add(crm, "tickets", subject="Crash")
+        before = hubspot.crm.tickets.basic_api.get_by_id(crash).updated_at
+        note = add(crm, "notes", [to(crash, 228)], hs_timestamp="2026-11-23T10:00:00Z", hs_note_body="Mended")
+        seen = hubspot.crm.tickets.basic_api.get_by_id(crash, associations=["notes"])
+        assert seen.associations["notes"].results[0].to_dict() == {"id": note, "type": "ticket_to_note"}
+        assert seen.updated_at > before
+        (back,) = hubspot.crm.associations.v4.basic_api.get_page("notes", note, "tickets").results
+        assert (back.to_object_id, back.association_types[0].type_id) == (crash, 228)
+
+    @pytest.mark.parametrize(
+        ("rule", "found"),
+        [
+            ({"propertyName": "hs_pipeline_stage", "operator": "IN", "values": ["2", "4"]}, ["Smoke", "Old"]),
+            ({"propertyName": "closed_date", "operator": "HAS_PROPERTY"}, ["Old"]),
+            ({"propertyName": "closed_date", "operator": "NOT_HAS_PROPERTY"}, ["Crash", "Smoke"]),
+            ({"propertyName": "createdate", "operator": "LT", "value": "2026-01-01T00:00:00Z"}, ["Old"]),
+            ({"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": "2026-01-01T00:00:00Z"}, None),
+            ({"propertyName": "hs_lastmodifieddate", "operator": "LT", "value": "1767225600000"}, []),
+        ],
+    )
+    def test_search(self, hubspot: Any, crm: httpx.Client, rule: Json, found: list[str] | None) -> None:
+        add(crm, "tickets", subject="Crash")
+        add(crm, "tickets", subject="Smoke", hs_pipeline_stage="2")
+        add(crm, "tickets", subject="Old", hs_pipeline_stage="4", createdate="2025-05-01T00:00:00Z")
+        request = TicketSearch(filter_groups=[{"filters": [rule]}], properties=["subject"], limit=10)
+        results = hubspot.crm.tickets.search_api.do_search(request).results
+        assert [each.properties["subject"] for each in results] == (
+            ["Crash", "Smoke", "Old"] if found is None else found
+        )
+
+    def test_search_ends_after_ten_thousand(self, crm: httpx.Client) -> None:
+        for after, status in (("9800", 200), ("9801", 400)):
+            assert crm.post("/crm/v3/objects/tickets/search", json={"limit": 200, "after": after}).status_code == status
+
+    def test_list_goes_on_after_the_last_one_seen(self, hubspot: Any, crm: httpx.Client) -> None:
+        ids = [add(crm, "tickets", subject=f"Crash {number}") for number in range(4)]
+        api = hubspot.crm.tickets.basic_api
+        first = api.get_page(limit=2)
+        api.archive(ids[0])
+        second = api.get_page(limit=2, after=first.paging.next.after)
+        assert [each.id for each in first.results + second.results] == ids
+        assert second.paging is None
+        assert [each.id for each in api.get_page(limit=10).results] == ids[1:]
+
+    def test_a_read_shows_a_hundred_contacts(self, hubspot: Any, crm: httpx.Client) -> None:
+        inputs = [{"properties": {"email": f"p{number}@acme.example"}} for number in range(101)]
+        people = [
+            each["id"]
+            for chunk in (inputs[:100], inputs[100:])
+            for each in crm.post("/crm/v3/objects/contacts/batch/create", json={"inputs": chunk}).json()["results"]
+        ]
+        crash = add(crm, "tickets", [to(person, 16) for person in people], subject="Crash")
+        seen = hubspot.crm.tickets.basic_api.get_by_id(crash, associations=["contacts"]).associations["contacts"]
+        assert (len(seen.results), bool(seen.paging.next.after)) == (100, True)
+        listed = hubspot.crm.associations.v4.basic_api.get_page("tickets", crash, "contacts", limit=500)
+        assert [each.to_object_id for each in listed.results] == people
+
+
+def test_company_has_new_tickets_and_closed_ones_with_how_they_were_solved() -> None:
+    crm = World(company.load()).crm
+    new = [each for each in crm.live("tickets") if each.value("hs_pipeline_stage") == "1"]
+    closed = [each for each in crm.live("tickets") if crm.is_closed(each.value("hs_pipeline_stage"))]
+    assert (len(new), len(closed)) == (4, 8)
+    for ticket in new + closed:
+        assert all(person.value("email") for person, _ in crm.linked(ticket, "contacts"))
+        assert crm.linked(ticket, "contacts"), ticket.id
+    for ticket in closed:
+        dates = [ticket.value(name) or "" for name in ("createdate", "closed_date", "hs_lastmodifieddate")]
+        assert dates == sorted(dates)
+        assert all(dates), ticket.id
+        assert crm.linked(ticket, "notes"), ticket.id
+    assert not any(ticket.value("closed_date") for ticket in new)
 
 
 def test_new_paths_serve_the_same_objects(crm: httpx.Client) -> None:

@@ -40,6 +40,12 @@ class TinyCompany:
         b"Message-ID: <1@tiny.example>\n\nShall we?",
     )
     slack_channels: tuple[str, ...] = ("desk",)
+    drive: tuple[dict[str, Any], ...] = (
+        {"id": "1how", "name": "How to", "mime_type": "application/vnd.google-apps.folder", "parent": "root",
+         "content": b"", "days_ago": 3, "limited": False, "readers": ["anyone"]},
+        {"id": "1pay", "name": "Pay", "mime_type": "text/plain", "parent": "1how",
+         "content": b"Pay us.", "days_ago": 2, "limited": False, "readers": []},
+    )  # fmt: skip
     hubspot: dict[str, list[dict[str, Any]]] = field(
         default_factory=lambda: {
             "contacts": [
@@ -123,6 +129,13 @@ def test_seed_fills_every_vendor() -> None:
     assert world.crm.add("contacts", {}).id == "601"
     assert [owner["email"] for owner in world.crm.owners] == ["sam@tiny.example"]
     assert [channel.name for channel in world.slack.channels] == ["desk"]
+    pay = world.drive.items["1pay"]
+    assert (pay.name, pay.data, [folder.name for folder in world.drive.above(pay)]) == (
+        "Pay",
+        b"Pay us.",
+        ["How to", "My Drive"],
+    )
+    assert {grant.type for grant, _ in world.drive.permissions(pay)} == {"user", "anyone"}
     world.mail.deliver(b"Subject: x\n\n")
     world.reset()
     assert len(world.mail.mails) == 2

@@ -1,0 +1,63 @@
+"""Scanned pages that are pictures: PNG and JPEG."""
+
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from blocks.documents import layout, ocr
+from blocks.documents.lines import Page
+from blocks.documents.model import Document, Unreadable
+
+MOST_IMAGE_PIXELS = 60_000_000
+"""A4 at 600 dpi has 35 million. A PNG of a few kilobytes may say that it has billions."""
+BY_OCR = "it was read by OCR: words may be wrong"
+
+
+def read(content: bytes, asks_for_time: Callable[[], None]) -> Document:
+    """Raises Unreadable when it is broken, too large, or no text is seen in it."""
+    import numpy as np
+
+    picture = _open(content)
+    asks_for_time()
+    pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+    # As if it were a page as high as A4, so that sizes are those of usual print.
+    dpi = max(picture.size) / 11.7
+    page = Page(1, picture.height * 72 / dpi, ocr.lines(pixels, dpi), scanned=True)
+    if not page.lines:
+        raise Unreadable("no text is seen in it")
+    title = layout.title_of(page)
+    outline = layout.compose([page])
+    outline.unpaged()
+    return outline.document(title, notes=(BY_OCR,))
+
+
+def _open(content: bytes) -> Image.Image:
+    """RGB, upright, and not larger than OCR makes use of."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at below
+            picture = Image.open(BytesIO(content), formats=["PNG", "JPEG"])
+        if picture.width * picture.height > MOST_IMAGE_PIXELS:
+            raise Unreadable(
+                f"it has {picture.width * picture.height:,} pixels; at most {MOST_IMAGE_PIXELS:,} are read"
+            )
+        picture.draft(
+            "RGB", (4 * ocr.LARGEST_SIDE, 4 * ocr.LARGEST_SIDE)
+        )  # a JPEG is unpacked in a smaller size at once
+        shown = ImageOps.exif_transpose(picture)
+        shown = _on_white(shown)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise Unreadable("it is damaged: the picture cannot be shown") from error
+    shown.thumbnail((ocr.LARGEST_SIDE * 2, ocr.LARGEST_SIDE * 2))
+    return shown
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """What is transparent would be black otherwise, with black letters on it."""
+    if "A" not in picture.getbands() and "transparency" not in picture.info:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    ground = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(ground, layer).convert("RGB")
