@@ -246,6 +246,21 @@ def library_status(*, json: Json = False) -> int:
     return status(as_json=json)
 
 
+@library.command(name="eval")
+def evaluate_library(
+    file: Annotated[
+        str | None, Parameter(help="One JSON object a line. By default prompts/support_answer/questions.jsonl.")
+    ] = None,
+    /,
+    *,
+    json: Json = False,
+) -> int:
+    """Ask questions whose answers' places are known: how many are found, which not. 1 when it is worse than before."""
+    from deployments.library import evaluate
+
+    return evaluate(file, as_json=json)
+
+
 @library.command(name="forget")
 def forget_source(name: str, /, *, yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False) -> int:
     """Remove a source and all that was indexed of it. The documents themselves stay where they are.

@@ -17,7 +17,7 @@ from blocks.models import version_of
 from deployments import views
 from deployments.cards import card_of
 from deployments.errors import CommandError
-from tasks import evidence
+from tasks import evidence, retrieval_eval
 from tasks.card import Card, Stage
 from tasks.evidence import Assessment, Line
 from tasks.run import effective_stage, lowered_to, model_of, stage_variable
@@ -39,6 +39,8 @@ def show(name: str, *, as_json: bool) -> int:
         of = found.figures.agreed + found.figures.differed
         say(f"In shadow: people did the same {found.figures.agreed} times of {of}; see signoff shadow {card.workflow}")
     say(_next(card, found, stage), markup=False, soft_wrap=True)
+    if line := _library(store, card):
+        say(line, markup=False, soft_wrap=True)
     for change in evidence.changes(store, card.workflow, 5):
         say(
             f"  {change.created_at:%Y-%m-%d %H:%M}  {change.prompt_version}  {change.previous} -> {change.stage}: "
@@ -46,6 +48,20 @@ def show(name: str, *, as_json: bool) -> int:
             markup=False,
         )
     return 0
+
+
+def _library(store: Ledger, card: Card) -> str:
+    """How the documents that a workflow answers from are found, where its prompt's folder has questions about them."""
+    if not retrieval_eval.questions_of(card.prompt).is_file():
+        return ""
+    newest = retrieval_eval.newest(store)
+    if newest is None:
+        return "How well its documents are found was never measured: signoff library eval"
+    row, scores = newest
+    return (
+        f"Its documents: of {scores.answerable} questions, {scores.recall_at_3:.0%} of the sections that answer are "
+        f"among the first three found, {scores.contained:.0%} are shown to the model ({row.created_at:%Y-%m-%d %H:%M})"
+    )
 
 
 def set_stage(name: str, to: str | None, *, yes: bool) -> int:

@@ -43,8 +43,9 @@ def _known() -> tuple[type[Exception], ...]:
     from tasks.audit import AuditError
     from tasks.card import CardError
     from tasks.retention import RetentionError
+    from tasks.retrieval_eval import QuestionError
 
     return (
         ApprovalError, AuditError, CardError, CaseError, CommandError, LedgerError, LibraryError, MissingCredential,
-        PromptError, RetentionError, StackError, VendorError,
+        PromptError, QuestionError, RetentionError, StackError, VendorError,
     )  # fmt: skip

@@ -28,7 +28,7 @@ from blocks.vendor import VendorError
 from deployments import views
 from deployments.cards import card_of
 from deployments.errors import CommandError
-from tasks import asking, indexing
+from tasks import asking, indexing, retrieval_eval
 from tasks import index as pages
 from tasks.asking import NotAnswered
 from tasks.card import Card
@@ -36,6 +36,7 @@ from tasks.discipline import discipline
 from tasks.evaluation_models import EMBEDDED, ModelError, named
 from tasks.indexing import Done, Tally
 from tasks.plain import counted
+from tasks.retrieval_eval import RetrievalScores
 from tasks.sources import Folder, Source, SourceError
 
 ANSWERS = "support-answer"
@@ -43,6 +44,14 @@ ANSWERS = "support-answer"
 
 HIDDEN_FROM_ALL = "domain:internal"
 """The reader of a folder that was indexed by hand without saying for whom: nobody outside this terminal."""
+
+MEASURES = {
+    "recall_at_3": "sections that answer among the first 3",
+    "hit_at_5": "one of them among the first 5",
+    "mrr": "1 / rank of the first (MRR)",
+    "ndcg_at_10": "nDCG at 10",
+    "contained": "the answer within 2,000 tokens",
+}
 
 EXCERPT = 280
 """Characters of a passage that a search shows."""
@@ -272,6 +281,43 @@ def status(*, as_json: bool) -> int:
         views.console.print(Text(line, style="yellow"), soft_wrap=True)
     views.console.print(Text(f"{library.name}, {library.size() / 1e6:.1f} MB", style="dim"), soft_wrap=True)
     return 0
+
+
+def evaluate(file: str | None, *, as_json: bool) -> int:
+    """Ask questions whose answers' places are known, and print how many were found; 1 when it is worse than before."""
+    path = Path(file) if file else retrieval_eval.questions_of(card_of(ANSWERS).prompt)
+    library, ledger = Library.open(), Ledger.open()
+    questions = retrieval_eval.read(path)
+    found = retrieval_eval.evaluate(ledger, library, questions, path.name)
+    if as_json:
+        views.as_json(asdict(found) | {"scores": found.scores.model_dump(), "is_worse": found.is_worse})
+        return int(found.is_worse)
+    _print_scores(found.scores, found.previous)
+    for one in found.missed:
+        views.console.print(Text(f"\nmissed: {views.printable(one.question)}", style="yellow"))
+        views.console.print(Text(f"  wanted {views.printable(one.wanted)}"))
+        views.console.print(Text(f"  found  {views.printable('; '.join(one.found)) or 'nothing'}", style="dim"))
+    for place in found.unknown:
+        views.errors.print(Text(f"the library holds no section {views.printable(place)}"), soft_wrap=True)
+    if found.is_worse:
+        views.errors.print("Less is found than the last time: see what was missed.", style="red")
+    return int(found.is_worse)
+
+
+def _print_scores(scores: RetrievalScores, before: RetrievalScores | None) -> None:
+    table = Table(pad_edge=False)
+    table.add_column(f"{scores.answerable} questions that the documents answer")
+    table.add_column("Now", justify="right")
+    table.add_column("Before", justify="right")
+    for name, what in MEASURES.items():
+        table.add_row(what, f"{getattr(scores, name):.1%}", f"{getattr(before, name):.1%}" if before else "-")
+    views.console.print(table)
+    if scores.unanswerable_similarity is not None:
+        others = counted(scores.questions - scores.answerable, "question")
+        views.console.print(
+            f"The best passage is {scores.answerable_similarity:.0%} like what is asked; with {others} that nothing "
+            f"answers, {scores.unanswerable_similarity:.0%}."
+        )
 
 
 def forget(name: str, *, yes: bool) -> int:

@@ -10,7 +10,8 @@ from prefect import flow
 
 from blocks.ledger import Ledger
 from tasks.card import Card
-from tasks.evaluation_task import evaluate_card
+from tasks.evaluation_task import evaluate_card, evaluate_library
+from tasks.retrieval_eval import questions_of
 
 
 class NotEvaluated(Exception):
@@ -24,7 +25,7 @@ def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
     Returns the verdicts, by workflow: two cards may share a prompt, each with a model and a bar of its own.
 
     A prompt that misses its card's bar opens an alert. Answers that are known already cost nothing again, so that a day
-    without a change is free.
+    without a change is free. The library is asked the questions of each such prompt's folder, where it has any.
     """
     chosen = [card for card in cards() if prompt in (None, card.prompt)]
     if not chosen:
@@ -32,6 +33,8 @@ def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
     ledger = Ledger.open()
     # By state: one prompt that fails does not keep the others from being evaluated.
     states = {card.workflow: evaluate_card(ledger, card, return_state=True) for card in chosen}
+    for name in sorted({card.prompt for card in chosen if questions_of(card.prompt).is_file()}):
+        states[f"{name}: library"] = evaluate_library(ledger, name, return_state=True)
     if failed := [f"{name}: {state.message}" for name, state in states.items() if not state.is_completed()]:
         raise NotEvaluated("; ".join(failed))
     return {name: str(state.result()) for name, state in states.items()}

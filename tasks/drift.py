@@ -24,7 +24,7 @@ KEY = "drift:"
 READ_BY_FETCH = frozenset(
     {
         "gmail:message", "gmail:message-list", "gmail:history", "gmail:profile",
-        "hubspot:contact", "hubspot:contact-batch",
+        "hubspot:contact", "hubspot:contact-batch", "hubspot:ticket", "hubspot:ticket-list",
     }
 )  # fmt: skip
 """The objects of which `fetch` says itself which it has read and found in shape."""

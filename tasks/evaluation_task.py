@@ -8,13 +8,16 @@ from prefect.cache_policies import NO_CACHE
 
 import prompts
 from blocks.ledger import Ledger
-from tasks import alerts
+from blocks.library import Library
+from tasks import alerts, retrieval_eval
 from tasks.card import Card
 from tasks.evaluate import evaluate
 from tasks.evaluation_report import Report, as_markdown, report, verdict
 from tasks.evaluation_sheet import EvaluationStopped
 from tasks.evidence import HELD_OUT
 from tasks.run import model_of
+
+LIBRARY_ALERT = "evaluation:library"
 
 
 @task(name="evaluate", task_run_name="evaluate-{card.workflow}", cache_policy=NO_CACHE, persist_result=False)
@@ -34,6 +37,27 @@ def evaluate_card(ledger: Ledger, card: Card) -> str:
     )
     _alert(ledger, card, found)
     return verdict(found)
+
+
+@task(name="evaluate-library", cache_policy=NO_CACHE, persist_result=False)
+def evaluate_library(ledger: Ledger, prompt: str) -> str:
+    """Ask the library the questions of a prompt's folder; an alert opens when less is found than the last time.
+
+    Raises:
+        QuestionError: the questions cannot be read.
+        LibraryError: the library cannot be used.
+    """
+    library, path = Library.open(), retrieval_eval.questions_of(prompt)
+    if not any(source.documents for source in library.status()):
+        return "the library holds nothing yet"
+    found = retrieval_eval.evaluate(ledger, library, retrieval_eval.read(path), path.name)
+    said = f"{found.scores.recall_at_3:.0%} of the sections that answer are among the first three"
+    if found.is_worse and found.previous:
+        message = f"the library finds less than before: {said}, and {found.previous.recall_at_3:.0%} the last time"
+        alerts.open_alert(ledger, LIBRARY_ALERT, f"{message}; signoff library eval says which are missed")
+    else:
+        alerts.close_alert(ledger, LIBRARY_ALERT)
+    return said
 
 
 def held_out(prompt: prompts.Prompt) -> tuple[prompts.Case, ...]:

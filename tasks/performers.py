@@ -225,7 +225,7 @@ def find_ticket(hubspot: HubSpot, action: UpdateTicket, attempt: Attempt) -> Don
         held = hubspot.ticket(action.ticket_id, properties=tuple(action.properties)).properties
     except TicketGone:
         return None
-    same = all(held.get(name) == value for name, value in action.properties.items())
+    same = all((held.get(name) or "") == value for name, value in action.properties.items())
     return Done("hubspot", action.ticket_id) if same else None
 
 

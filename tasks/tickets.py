@@ -54,7 +54,9 @@ def new(run: Run, *, stage: str, limit: int, suite: Suite) -> list[int]:
     """
     hubspot: HubSpot = run.connection("hubspot")
     found = {ticket.id: ticket for ticket in hubspot.tickets(stage=stage)}
-    drift.seen(run, "hubspot:ticket")
+    drift.seen(run, "hubspot:ticket-list")
+    if found:
+        drift.seen(run, "hubspot:ticket")
     fresh = unknown(run.ledger, run.card.workflow, SOURCE, list(found))
     rows = [_arrived(run, found[ticket_id]) for ticket_id in fresh[:limit]]
     reasons = unfit([_as_checked(row) for row in rows], suite)

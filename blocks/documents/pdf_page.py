@@ -1,7 +1,7 @@
 """One page of a PDF: its lines of print, and its picture.
 
 PDFium is asked in bulk: for the page's text at once, and then for the place and print of each line by its first, middle
-and last character. A call for every character is thirty times as slow.
+and last character. To ask of every character would be thousands of calls a page.
 """
 
 import ctypes
@@ -24,6 +24,8 @@ from blocks.documents.pdf_picture import Picture, picture_of
 _LINE = re.compile(f"[^\n{HYPHEN}]*(?:\n|{HYPHEN}|$)")
 _HIDDEN = "\0"
 _SPACE = f" \t\r\n\xa0{_HIDDEN}"
+# What comes of a font that does not tell which letters its glyphs are.
+_UNMAPPED = re.compile("[\0-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
 _FILLED_IN = (3, 13, 20)  # annotations: free text, stamp, form field
 
 
@@ -43,19 +45,25 @@ class PdfPage:
     """An open page. PDFium is not safe to be used by several threads at once; the caller sees to that."""
 
     def __init__(self, document: object, index: int) -> None:
+        """Raises ValueError when it is broken."""
         self.number = index + 1
-        self._page = pdfium.FPDF_LoadPage(document, index)
-        if not self._page:
-            raise ValueError(f"page {index + 1} is broken")
+        self._page = self._load(document, index)
         if self._has_fields():
             # What was filled in is beside the page's content; this makes it part of it.
             pdfium.FPDFPage_Flatten(self._page, pdfium.FLAT_NORMALDISPLAY)
             pdfium.FPDF_ClosePage(self._page)
-            self._page = pdfium.FPDF_LoadPage(document, index)
+            self._page = self._load(document, index)
         self._text = pdfium.FPDFText_LoadPage(self._page)
         self._box = self._bounds()
         self._weights: dict[int, int] = {}
         self.hid = False
+
+    @staticmethod
+    def _load(document: object, index: int) -> object:
+        page = pdfium.FPDF_LoadPage(document, index)
+        if not page:
+            raise ValueError(f"page {index + 1} is broken")
+        return page
 
     def close(self) -> None:
         pdfium.FPDFText_ClosePage(self._text)
@@ -73,7 +81,7 @@ class PdfPage:
     def needs_ocr(self, page: Page) -> bool:
         """Whether it is a picture of text: nothing else is on it, or hardly a line beside a large picture."""
         text = "".join(line.text for line in page.lines)
-        unmapped = sum(not char.isprintable() or "\ue000" <= char <= "\uf8ff" for char in text)
+        unmapped = len(_UNMAPPED.findall(text))
         if len(text) - unmapped >= 50 and unmapped * 3 < len(text):
             return False
         pictured = self.pictured

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from blocks import minilm
 from blocks.library import words
-from blocks.library.index import Found
+from blocks.library.index import MOST_ROWS, Found
 from blocks.library.passages import heading_of
 from blocks.library.readers import STRANGERS, may_see
 from blocks.library.store import Library, LibraryError
@@ -20,11 +20,15 @@ CANDIDATES = 300
 """Chunks that each of the two ways brings along."""
 
 RANK_CONSTANT = 10
-MEANING_WEIGHT = 0.7
+MEANING_WEIGHT = 1.0
 """Reciprocal rank fusion: in each of the two orders a passage is worth weight / (constant + rank); words weigh 1."""
 
 MOST_STEMS = 64
 """Of a question as long as an e-mail, the stems that are looked for."""
+
+
+RULES = (CANDIDATES, RANK_CONSTANT, MEANING_WEIGHT, MOST_STEMS, MOST_ROWS)
+"""The numbers that decide, beside how a document was indexed, what a question finds."""
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,12 @@ class Library:
             rows = connection.execute(query.order_by(documents.c.source, documents.c.name))
             return [RefusedDocument(*row) for row in rows]
 
+    def sections(self) -> set[tuple[str, str]]:
+        """The title of its document, and the heading, of every section."""
+        query = sa.select(documents.c.title, passages.c.path).join(documents, documents.c.id == passages.c.document_id)
+        with self.read() as connection:
+            return {(title, path[-1] if path else "") for title, path in connection.execute(query)}
+
     def size(self) -> int:
         """Bytes that the library takes on its disk."""
         with self.read() as connection:

@@ -12,13 +12,14 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Another number whenever the same text would give other words: what was indexed by the old rule is indexed anew."""
 
 LONGEST = 64
 """A word longer than this (a hash, a blob in base64) is cut here: nobody asks for its end."""
 
-WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+"""Letters and digits, with the accents that some systems write as characters of their own."""
 
 # Function words only. Leaving them out made the search four times faster and better (nDCG .749 -> .803 on SciFact).
 STOP_WORDS = frozenset((Path(__file__).parents[1] / "data" / "stop-words.txt").read_text(encoding="utf-8").split())
@@ -39,14 +40,16 @@ def stemmed(text: str) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=200_000)
 def _stem(word: str) -> str:
     """The stem of one word; nothing for a stop word."""
-    plain = _without_accents(word.casefold())
+    plain = _plain(word.casefold())
     return "" if plain in STOP_WORDS else str(_stemmer().stemWord(plain))
 
 
-def _without_accents(word: str) -> str:
+def _plain(word: str) -> str:
+    """Without accents, ligatures and the like: nothing but letters and digits, which neither database cuts again."""
     if word.isascii():
         return word
-    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    letters = "".join(c for c in unicodedata.normalize("NFKD", word) if c.isalnum())
+    return letters.casefold()[:LONGEST]
 
 
 @cache

@@ -363,3 +363,17 @@ def test_block_travels_after_use(gmail: Gmail) -> None:
     gmail.check()
     for other in (copy.deepcopy(gmail), pickle.loads(pickle.dumps(gmail))):
         assert other.check() == gmail.check()
+
+
+def test_a_message_of_its_own_is_found_by_our_header(gmail: Gmail, sandbox: Sandbox, mail: Delivered) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    draft = gmail.create_draft(answer(mail, "alone"))
+    assert [found.id for found in gmail.drafts() if found.headers["x-signoff-action"] == "alone"] == [draft]
+    assert gmail.sent_to("ann@sender.example", since, ACTION, "alone") is None
+    gmail.update_draft(draft, answer(mail, "alone"))
+    sent = gmail.send_draft(draft)
+    assert gmail.sent_to("ann@sender.example", since, ACTION, "alone") == sent
+    assert gmail.sent_to("ann@sender.example", since, ACTION, "other") is None
+    assert gmail.sent_to("bob@sender.example", since, ACTION, "alone") is None
+    assert gmail.sent_to("ann@sender.example", since + timedelta(days=1), ACTION, "alone") is None
+    assert len(sandbox.sent()) == 1

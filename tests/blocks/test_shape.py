@@ -96,6 +96,7 @@ class Company:
             "gmail.DRAFT_HEADERS_SHAPE": lambda: gmail.drafts(thread),
             "gmail.DRAFTS_SHAPE": lambda: gmail.drafts(thread),
             "gmail.SENT_SHAPE": lambda: gmail.send_draft(self.draft),
+            "gmail.SENT_HEADERS_SHAPE": lambda: gmail.sent_to(ANN, NOON, "X-Action", "s"),
             "gmail.THREAD_SHAPE": lambda: gmail.sent_with_header(thread, "X-Action", "s"),
             "gmail.CONVERSATION_SHAPE": lambda: gmail.messages_of(thread, ["From"]),
             "gmail.LABEL_SHAPE": lambda: gmail.ensure_label("Signoff/New"),
