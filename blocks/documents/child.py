@@ -10,12 +10,15 @@ import resource
 import signal
 import sys
 import threading
+import time
 from typing import Any, BinaryIO
 
 from blocks.documents import wire
 from blocks.documents.limits import OCR_SECONDS
 from blocks.documents.model import Unreadable
 
+_MOST_NOISE = 10_000_000
+"""Bytes that a library may complain in. There is nothing else that it should write to a file."""
 _LATE = 5.0
 """Seconds after which the child ends itself, when its parent is too busy to look at the clock."""
 
@@ -24,6 +27,7 @@ def main(memory: int) -> None:
     """Read files until there are no more. Bytes of memory: all that this process may have, libraries included."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a file of all its memory for each crash helps nobody
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_NOISE, _MOST_NOISE))
     answers = _own_output()
     requests: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue(maxsize=1)
     threading.Thread(target=_take, args=(requests,), daemon=True).start()
@@ -67,15 +71,15 @@ def _exactly(size: int) -> bytes:
 def _answer(asked: dict[str, Any], content: bytes, answers: BinaryIO) -> dict[str, Any]:
     from blocks.documents import reading
 
-    seconds = float(asked["seconds"])
+    last = time.monotonic() + float(asked["seconds"]) + _LATE
 
     def more_time() -> None:
-        signal.setitimer(signal.ITIMER_REAL, seconds + OCR_SECONDS + _LATE)
+        nonlocal last
+        last += OCR_SECONDS
+        _end_at(last)
         _send(answers, {"more": True})
 
-    # Nothing handles the signal, so that it ends the process also within a library that never returns.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds + _LATE)
+    _end_at(last)
     try:
         document = reading.read(content, asked["name"], asked["mime_type"], asks_for_time=more_time)
         return {"document": wire.to_json(document)}
@@ -85,6 +89,12 @@ def _answer(asked: dict[str, Any], content: bytes, answers: BinaryIO) -> dict[st
         return {"memory": True}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _end_at(moment: float) -> None:
+    """Nothing handles the signal, so that it ends the process also within a library that never returns."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, max(moment - time.monotonic(), 0.001))
 
 
 def _send(answers: BinaryIO, message: dict[str, Any]) -> None:

@@ -46,11 +46,11 @@ def read(content: bytes) -> Document:
         # The last three: python-docx met another element than it expects, such as a document without a root of its own.
         raise Unreadable("it is damaged: its XML cannot be read") from error
     _refuse_definitions(word.element)
-    reader = _Reader(_styles(word), Numbering.of(_numbering(word)), notes)
+    named = "" if _NOTHING.fullmatch(title) else title
+    reader = _Reader(_styles(word), Numbering.of(_numbering(word)), notes, named)
     reader.bold_headings = not reader.has_headings(word.element)
     reader.blocks(word.element.body)
     said = ("text that the document hides was left out",) if reader.hid else ()
-    named = "" if _NOTHING.fullmatch(title) else title
     return reader.outline.document(named or reader.title, notes=said)
 
 
@@ -127,6 +127,8 @@ class _Reader:
     styles: _Styles
     numbering: Numbering
     notes: dict[str, dict[str, str]]
+    named: str
+    """What the file's properties say is its title; what the page shows as one is text beside it, if it is another."""
     outline: Outline = field(default_factory=Outline)
     title: str = ""
     hid: bool = False
@@ -156,6 +158,8 @@ class _Reader:
         mark, depth = self._mark(paragraph)
         if level == TITLE and not self.title:
             self.title = one_line(text)
+            if self.named not in ("", self.title):
+                self.outline.add(text)
         elif level > 0 or (not level and self._is_bold_heading(paragraph, text, mark)):
             self.outline.heading(max(level, 1), mark + text)
             self._in_list = False

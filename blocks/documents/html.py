@@ -96,11 +96,12 @@ def read(content: bytes) -> Document:
     return outline.document(heading or _without_site(named, site), link=link, notes=tuple(notes))
 
 
-def read_fragment(source: str, outline: Outline) -> None:
-    """Add a piece of HTML, as it stands within Markdown, to an outline."""
+def read_fragment(source: str, outline: Outline) -> bool:
+    """Add a piece of HTML, as it stands within Markdown, to an outline; True when it hides words."""
     tree, _ = _tree(f"<body>{source[:MOST_HTML]}</body>")
-    _drop_unshown(tree)
+    hid = _drop_unshown(tree)
     walk(tree, outline)
+    return hid
 
 
 def hides(tag: str) -> bool:

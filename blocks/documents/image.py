@@ -43,21 +43,19 @@ def _open(content: bytes) -> Image.Image:
             raise Unreadable(
                 f"it has {picture.width * picture.height:,} pixels; at most {MOST_IMAGE_PIXELS:,} are read"
             )
-        picture.draft(
-            "RGB", (4 * ocr.LARGEST_SIDE, 4 * ocr.LARGEST_SIDE)
-        )  # a JPEG is unpacked in a smaller size at once
-        shown = ImageOps.exif_transpose(picture)
-        shown = _on_white(shown)
+        # A JPEG is unpacked in a smaller size at once.
+        picture.draft("RGB", (2 * ocr.LARGEST_SIDE, 2 * ocr.LARGEST_SIDE))
+        return _on_white(picture)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise Unreadable("it is damaged: the picture cannot be shown") from error
-    shown.thumbnail((ocr.LARGEST_SIDE * 2, ocr.LARGEST_SIDE * 2))
-    return shown
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
     """What is transparent would be black otherwise, with black letters on it."""
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    ground = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(ground, layer).convert("RGB")
+    transparent = "A" in picture.getbands() or "transparency" in picture.info
+    layer = picture.convert("RGBA" if transparent else "RGB")
+    layer.thumbnail((2 * ocr.LARGEST_SIDE, 2 * ocr.LARGEST_SIDE))
+    ImageOps.exif_transpose(layer, in_place=True)
+    if not transparent:
+        return layer
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

@@ -114,8 +114,9 @@ class _Headings:
             for title in (bookmark.title, _NUMBER.sub("", bookmark.title)):
                 wanted.setdefault((bookmark.page, letters(title)), bookmark.level)
         marked: dict[int, tuple[int, int]] = {}
-        for at in range(len(self.lines)) if wanted else ():
-            for span in (3, 2, 1):
+        pages = {bookmark.page for bookmark in bookmarks}
+        for at in range(len(self.lines)):
+            for span in (3, 2, 1) if self.lines[at].page in pages else ():
                 text = self._said(at, span)
                 keys = [(self.lines[at].page, letters(name)) for name in (text, _NUMBER.sub("", text)) if name]
                 key = next((key for key in keys if key in wanted), None)
@@ -198,13 +199,14 @@ class _Headings:
 
 
 def _may_head(text: str) -> bool:
-    letters = sum(char.isalpha() for char in text)
+    alphabetic = sum(char.isalpha() for char in text)
     if _PRICE.search(text):  # "Total $4.11"
         return False
-    return letters >= 2 and letters * 2 >= len(text.replace(" ", "")) and text.rstrip()[-1] not in ",;"
+    return alphabetic >= 2 and alphabetic * 2 >= len(text.replace(" ", "")) and text.rstrip()[-1] not in ",;"
 
 
 def letters(text: str) -> str:
+    """What is left of a heading when it is compared with another."""
     return re.sub(r"[\W_]", "", text[:MOST_HEADING].casefold())
 
 

@@ -9,10 +9,12 @@ from statistics import median
 
 MARGIN = 0.15  # of the page's height: where page numbers and running titles stand
 _OUTERMOST = 4
+_MOST_LINES = 5_000  # of a page in columns; a poster of specks has more
 _MOST_RUNNING = 80  # characters of a running title with a page number
 _PAGE_NUMBER = re.compile(
-    r"[-–—|\s]*(?:(?:page|seite|página|pagina|pág\.?|p\.|s\.|str\.|side|sida|blad)\s*\d{1,4}(?:\s*(?:/|of|von|de|di|av|sur|van|z)\s*\d{1,4})?"
-    r"|\d{1,4}\s*(?:/|of|von)\s*\d{1,4}|[ivxl]{1,6})[-–—|\s]*",
+    r"[-–—|\s]*(?:(?:page|seite|página|pagina|pág\.?|p\.|s\.|str\.|side|sida|blad)\s*\d{1,4}"
+    r"(?:\s*(?:/|of|von|de|di|av|sur|van|z)\s*\d{1,4})?"
+    r"|\d{1,4}\s*(?:/|of|von)\s*\d{1,4}|(?-i:[ivx]{1,5}))[-–—|\s]*",
     re.IGNORECASE,
 )
 LEADERS = re.compile(r"(?:\.[ \t]?){5,}|(?:…[ \t]?){3,}|(?:_[ \t]?){20,}")
@@ -94,7 +96,7 @@ def _is_furniture(line: Line, counts: Counter[str], pages: int, usual: float) ->
 def _is_listed(line: Line, pages: int) -> bool:
     """An entry of a table of contents: dots, and a page that there is. A price has dots before it, too."""
     listed = _LISTED.search(line.text)
-    return bool(listed) and (not listed[1].isdigit() or int(listed[1]) <= pages)  # type: ignore[index]
+    return listed is not None and (not listed[1].isdigit() or int(listed[1]) <= pages)
 
 
 def _counts_up(key: str) -> bool:
@@ -183,7 +185,7 @@ def _row(blocks: list[list[Line]]) -> list[Line]:
 
 def _gutter(lines: Sequence[Line]) -> float | None:
     """Where the space between two columns of running text is; None when there are no two. Tables have none."""
-    if len(lines) < 10:
+    if len(lines) < 10 or len(lines) > _MOST_LINES:
         return None
     left, right = min(line.left for line in lines), max(line.right for line in lines)
     third = (right - left) / 3

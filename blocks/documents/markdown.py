@@ -22,6 +22,10 @@ _FRONT = re.compile(
 )
 _FRONT_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(.{1,500})$", re.MULTILINE)
 _OWN_ANCHOR = re.compile(r"\s*\{#([\w:.-]{1,200})\}\s*$")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,4000}>")
+_ENDS_ITSELF = re.compile(r"</?(?:p|li|td|th|tr|dt|dd|option)\b", re.IGNORECASE)
+MOST_MARKDOWN = 5_000_000
+"""Characters. The parser takes 12 seconds and 650 MB for as many."""
 MOST_QUOTED = 30
 """Levels of quotes and lists; deeper ones are what people write only to see what happens."""
 
@@ -29,11 +33,14 @@ MOST_QUOTED = 30
 def read(content: bytes) -> Document:
     """Raises Unreadable when it is no text, or holds none."""
     text, notes = plain.decoded(content)
+    if len(text) > MOST_MARKDOWN:
+        raise Unreadable(f"it is Markdown of more than {MOST_MARKDOWN:,} characters")
     front = _FRONT.match(text)
     title = _front_title(front[2]) if front else ""
     reader = _Reader(Outline())
     reader.read(_parse(_flattened(text[front.end() :] if front else text)))
-    return reader.outline.document(title or reader.first_title, notes=notes)
+    said = (*notes, "text that the page hides was left out") if reader.hid else notes
+    return reader.outline.document(title or reader.first_title, notes=said)
 
 
 def _front_title(front: str) -> str:
@@ -66,11 +73,17 @@ class _Reader:
     _marker: str = ""
     _tight: bool = False
     _row: list[str] | None = None
+    _hidden: list[str] = field(default_factory=list)  # the HTML elements that are open within one that is not shown
+    hid: bool = False
 
     def read(self, tokens: "Sequence[Token]") -> None:
         heading = ""
         for token in tokens:
             match token.type:
+                case "html_block":
+                    self._html(token.content)
+                case "inline" | "fence" | "code_block" if self._hidden:
+                    self.hid = True
                 case "heading_open":
                     heading = token.tag
                 case "heading_close":
@@ -81,10 +94,17 @@ class _Reader:
                     self._text(_shown(token.children or []))
                 case "fence" | "code_block":
                     self._text(token.content.rstrip("\n"))
-                case "html_block":
-                    html.read_fragment(token.content, self.outline)
                 case _:
                     self._structure(token)
+
+    def _html(self, source: str) -> None:
+        """A tag that is closed in a later block holds what is between them, as <div hidden> does."""
+        if not self._hidden:
+            self.hid = html.read_fragment(source, self.outline) or self.hid
+        for tag in _TAG.findall(source):
+            # A paragraph that is not closed ends by itself, and hides nothing of what comes.
+            if not _ENDS_ITSELF.match(tag):
+                self._hidden = _hidden_by(tag, self._hidden)
 
     def _structure(self, token: "Token") -> None:
         match token.type:

@@ -11,16 +11,19 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of text between one heading and the next."""
+    """A stretch of text between one heading and the next, or the end of its page."""
 
     path: tuple[str, ...]
     """The headings above it, outermost first, its own last; empty before the first heading."""
     text: str
-    """Plain text without the heading; paragraphs are parted by an empty line. A table has a line for each row."""
+    """Plain text without the heading; paragraphs are parted by an empty line. A table has a line for each row.
+
+    It may be empty: then the heading stands alone.
+    """
     page: int | None = None
     """The page on which it begins, from 1; None where there are no pages."""
     anchor: str = ""
-    """What a link to this section ends in after `#`; empty when the file has no such name for it."""
+    """What a link to this section ends in after `#`, as `page=3`; empty when the file has no such name for it."""
 
 
 @dataclass(frozen=True)

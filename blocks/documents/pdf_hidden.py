@@ -5,6 +5,8 @@ ways only: what is painted over is not found out.
 """
 
 import ctypes
+import itertools
+import math
 from collections.abc import Iterator
 
 import pypdfium2.raw as pdfium
@@ -35,8 +37,7 @@ def hidden_characters(page: object, text: object, box: Box, pictured: float) -> 
 
     Each thing on the page is looked at, and each character only where one of them is suspicious: few pages have any.
     """
-    things = list(_things(page))
-    if len(things) < _MOST_OBJECTS and not any(_is_suspicious(thing, box, pictured) for thing in things):
+    if not any(thing is None or _is_suspicious(thing, box, pictured) for thing in _things(page)):
         return []
     looks: list[Picture] = []
     hidden: list[int] = []
@@ -52,11 +53,14 @@ def hidden_characters(page: object, text: object, box: Box, pictured: float) -> 
     return hidden
 
 
-def _things(page: object) -> Iterator[object]:
-    """The pieces of text on the page, also within forms."""
+def _things(page: object) -> Iterator[object | None]:
+    """The pieces of text on the page, also within forms; None where there are too many to look at each."""
     todo = [(pdfium.FPDFPage_GetObject(page, index), 0) for index in _up_to(pdfium.FPDFPage_CountObjects(page))]
-    for _ in range(_MOST_OBJECTS):
+    for seen in itertools.count():
         if not todo:
+            return
+        if seen == _MOST_OBJECTS or len(todo) >= _MOST_OBJECTS:
+            yield None
             return
         thing, depth = todo.pop()
         kind = pdfium.FPDFPageObj_GetType(thing)
@@ -76,8 +80,15 @@ def _is_suspicious(thing: object, page: Box, pictured: float) -> bool:
     pdfium.FPDFPageObj_GetBounds(thing, *sides)
     # Within a form this is another place than on the page, and then a wrong suspicion, which costs milliseconds.
     left, bottom, right, top = (side.value for side in sides)
-    small = top - bottom < SMALLEST / 2 and right - left < 10 * SMALLEST
+    small = top - bottom < SMALLEST / 2 and _size_of(thing) < SMALLEST  # a dash is as low, and not small
     return small or is_outside((left, bottom, right, top), page) or _is_unpainted(thing, pictured) or _is_pale(thing)
+
+
+def _size_of(thing: object) -> float:
+    size, matrix = ctypes.c_float(), pdfium.FS_MATRIX()
+    pdfium.FPDFTextObj_GetFontSize(thing, size)
+    pdfium.FPDFPageObj_GetMatrix(thing, matrix)
+    return size.value * math.hypot(matrix.c, matrix.d)
 
 
 def _is_unpainted(thing: object, pictured: float) -> bool:
@@ -113,7 +124,7 @@ def _around(text: object, first: int, last: int) -> Box:
 def _size(text: object, index: int) -> float:
     matrix = pdfium.FS_MATRIX()
     pdfium.FPDFText_GetMatrix(text, index, matrix)
-    return float(pdfium.FPDFText_GetFontSize(text, index)) * float((matrix.c**2 + matrix.d**2) ** 0.5)
+    return float(pdfium.FPDFText_GetFontSize(text, index)) * math.hypot(matrix.c, matrix.d)
 
 
 def _stands_out(page: object, look: Picture, box: Box) -> bool:

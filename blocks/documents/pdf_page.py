@@ -17,15 +17,17 @@ import pypdfium2.raw as pdfium
 
 from blocks.documents.layout import HYPHEN
 from blocks.documents.lines import Line, Page
-from blocks.documents.pdf_hidden import SMALLEST, Box, hidden_characters, is_outside
+from blocks.documents.pdf_hidden import SCANNED, SMALLEST, Box, hidden_characters, is_outside
 from blocks.documents.pdf_picture import Picture, picture_of
 
 # PDFium leaves out the line's end where it puts this.
 _LINE = re.compile(f"[^\n{HYPHEN}]*(?:\n|{HYPHEN}|$)")
 _HIDDEN = "\0"
-_SPACE = f" \t\r\n\xa0{_HIDDEN}"
+_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + _HIDDEN
 # What comes of a font that does not tell which letters its glyphs are.
 _UNMAPPED = re.compile("[\0-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
+# Characters. A scan may have a line of text on it: who made it, or a stamp of when it came.
+_ENOUGH, _ENOUGH_ON_A_PICTURE = 50, 250
 _FILLED_IN = (3, 13, 20)  # annotations: free text, stamp, form field
 
 
@@ -82,10 +84,12 @@ class PdfPage:
         """Whether it is a picture of text: nothing else is on it, or hardly a line beside a large picture."""
         text = "".join(line.text for line in page.lines)
         unmapped = len(_UNMAPPED.findall(text))
-        if len(text) - unmapped >= 50 and unmapped * 3 < len(text):
+        readable = len(text) - unmapped if unmapped * 3 < len(text) else 0
+        if readable >= _ENOUGH_ON_A_PICTURE:
             return False
-        pictured = self.pictured
-        return pictured >= 0.3 or (not text.strip() and pdfium.FPDFPage_CountObjects(self._page) > 0)
+        if readable >= _ENOUGH:
+            return self.pictured >= 0.8
+        return self.pictured >= SCANNED or (not text and pdfium.FPDFPage_CountObjects(self._page) > 0)
 
     def picture(self, dpi: float) -> Picture:
         """How the page looks; in a lower resolution than asked for where it is huge."""
@@ -148,11 +152,14 @@ class PdfPage:
         box = self._around(at[0], at[2])
         size, angle = self._print(at[1])
         size = min(size, self._print(at[2])[0])
-        if size < SMALLEST or is_outside(box, self._box):
+        base = self._origin(at[1])
+        # A broken file may place it nowhere.
+        nowhere = not all(map(math.isfinite, (*box, *base, size, angle)))
+        if nowhere or size < SMALLEST or is_outside(box, self._box):
             self.hid = True
             return None
         weight = min(map(self._weight, at))
-        return _Place(text.replace("\r", " ").replace(_HIDDEN, ""), box, self._origin(at[1]), size, weight, angle)
+        return _Place(text.replace("\r", " ").replace(_HIDDEN, ""), box, base, size, weight, angle)
 
     def _weight(self, index: int) -> int:
         """Many fonts do not tell but by their name."""

@@ -21,9 +21,14 @@ class Picture:
     dpi: float
 
 
+def _side(points: float) -> float:
+    """A broken page may be of no size, or of none that is a number."""
+    return points if 1.0 <= points < 1e9 else 1.0
+
+
 def picture_of(page: object, dpi: float) -> Picture:
     """In a lower resolution than asked for where the page is huge."""
-    width, height = max(pdfium.FPDF_GetPageWidthF(page), 1.0), max(pdfium.FPDF_GetPageHeightF(page), 1.0)
+    width, height = _side(pdfium.FPDF_GetPageWidthF(page)), _side(pdfium.FPDF_GetPageHeightF(page))
     scale = min(dpi / 72, math.sqrt(MOST_PIXELS / (width * height)), MOST_SIDE / max(width, height))
     wide, high = max(int(width * scale), 1), max(int(height * scale), 1)
     pixels = bytearray(wide * high * 3)

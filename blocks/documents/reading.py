@@ -29,6 +29,7 @@ def read(
 
     Raises:
         Unreadable: with the reason.
+        VendorError: OCR is needed, and its models are missing or changed.
     """
     if len(content) > MOST_BYTES:
         raise Unreadable(f"it has {len(content):,} bytes; at most {MOST_BYTES:,} are read")

@@ -264,6 +264,14 @@ def test_markdown_without_front_matter_is_called_by_its_first_heading() -> None:
     assert said(read(b"---\n\nno front matter\n\n---\n\nx", "a.md")) == "no front matter\n\nx"
 
 
+def test_what_markdown_hides_from_one_block_to_another_is_left_out() -> None:
+    text = b"# A\n\n<!-- no -->\n\n<div hidden>\n\nno\n\n## no\n\n</div>\n\nyes\n\n<p hidden>no\n\nyes\n"
+    document = read(text, "a.md")
+    assert document.sections == (Section(("A",), "yes\n\nyes", anchor="a"),)
+    assert document.notes == ("text that the page hides was left out",)
+    assert read(b"<!-- no -->\n\nyes", "a.md").notes == ()
+
+
 # Web pages.
 
 PAGE = """\
@@ -394,7 +402,7 @@ def test_a_word_document(document_of: DocumentOf) -> None:
     document = document_of(fill)
     assert document.title == "Supply contract"
     assert document.sections == (
-        Section((), "Before."),
+        Section((), "Contract\n\nBefore."),
         Section(("Terms",), "Pay within 30 days.\n\n- one\n- two\n1. first\n2. second"),
         Section(("Terms", "Prices"), "Item | Price\nBolt M8 | 0.10"),
         Section(("Law",), ""),

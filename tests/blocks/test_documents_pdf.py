@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from blocks.documents import Document, Section, Unreadable, read
+from blocks.documents import Document, Section, Unreadable, ocr, read
+from blocks.vendor import VendorError
 from tests.blocks.making_documents import Text, drawn, form, paragraph, pdf, saved, scan
 
 DATA = Path(os.environ.get("SIGNOFF_DATA", Path(__file__).parents[3] / "shared" / "data")) / "invoice2data"
@@ -276,6 +277,16 @@ def test_a_picture_that_cannot_be_read_says_why(content: bytes, reason: str) -> 
     with pytest.raises(Unreadable) as refused:
         read(content, "a.png")
     assert str(refused.value) == reason
+
+
+def test_a_model_that_was_changed_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "_engine", None)
+    monkeypatch.setitem(ocr._MODELS, "Det", (ocr._MODELS["Det"][0], "0" * 64))
+    with pytest.raises(VendorError, match=r"PP-OCRv6_det_small\.onnx of rapidocr changed"):
+        read(saved(drawn("x", height=200)), "a.png")
+    monkeypatch.setitem(ocr._MODELS, "Det", ("not-there.onnx", "0" * 64))
+    with pytest.raises(VendorError, match="No such file"):
+        read(saved(drawn("x", height=200)), "a.png")
 
 
 # Real files.
