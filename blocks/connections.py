@@ -1,10 +1,13 @@
 """Finding the Prefect block that holds a credential, with an error that says how to make it."""
 
+from __future__ import annotations
+
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prefect.blocks.core import Block
+if TYPE_CHECKING:  # a second of imports, which whoever only names a credential need not pay
+    from prefect.blocks.core import Block
 
 BLOCKS = {
     "gmail": ("blocks.gmail", "Gmail"),

@@ -187,7 +187,7 @@ def index_library(
     sources:
         Names from flows/index_documents.py. By default all of them.
     """
-    from deployments.library import index
+    from deployments.library_index import index
 
     return index(sources, folder=folder, name=name, readers=readers, again=again, as_json=json)
 
@@ -233,7 +233,7 @@ def ask_library(
     question:
         In your own words.
     """
-    from deployments.library import ask
+    from deployments.library_ask import ask
 
     return ask(question, sources=source, reader=reader, model=model, as_json=json)
 
@@ -256,7 +256,7 @@ def evaluate_library(
     json: Json = False,
 ) -> int:
     """Ask questions whose answers' places are known: how many are found, which not. 1 when it is worse than before."""
-    from deployments.library import evaluate
+    from deployments.library_ask import evaluate
 
     return evaluate(file, as_json=json)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from deployments.errors import StackError
 from deployments.machine import HOST, busy, ends_cleanly, free_port, wait_for_the_end
 from deployments.running import HOME, refuse_a_second, use
 from deployments.stack import PORT, Stack
+
+QUOTED = 74
+"""Columns of a mail's text."""
 
 SECONDS = 180
 """How long the triage, and then an approved action, may take before the demo gives up and says where to look."""
@@ -145,8 +149,7 @@ class _Demo:
         self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
         if reply:
             self._say(f"#{reply.id}, {self.views.printable(reply.title)}, as it waits for sign-off:")
-            body = self.views.printable(str(reply.payload["body"]), lines=True)
-            self._say("\n".join(f"  | {line}" for line in body.splitlines()))
+            self._quote(str(reply.payload["body"]))
 
     def _say_why_it_waits(self) -> None:
         from deployments.approve import waiting
@@ -164,7 +167,11 @@ class _Demo:
         from deployments.reap import reaping
 
         self._say("\nApprove in the browser (open one and press Resume):")
-        for action in waiting(self.ledger, kind="gmail.send_reply")[:5]:
+        replies = [
+            *waiting(self.ledger, workflow="support-answer", kind="gmail.send_reply")[:2],
+            *waiting(self.ledger, workflow="lead-triage", kind="gmail.send_reply")[:3],
+        ]
+        for action in replies:
             self._say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
         self._say(
             "or in another terminal:\n"
@@ -198,9 +205,15 @@ class _Demo:
             sent = next(mail for mail in sandbox.sent() if mail.thread_id == action.payload["thread_id"])
         self._say(
             f"Carried out {time.monotonic() - began:.0f} s later. In the pretend company's SENT, in the same thread:\n"
-            f"  To: {sent.to}\n  Subject: {sent.subject}\n"
-            + "\n".join(f"  | {line}" for line in self.views.printable(sent.body, lines=True).splitlines())
+            f"  To: {sent.to}\n  Subject: {sent.subject}"
         )
+        self._quote(sent.body)
+
+    def _quote(self, text: str) -> None:
+        """A mail's text, its lines wrapped between words."""
+        for line in self.views.printable(text, lines=True).splitlines():
+            for part in textwrap.wrap(line, QUOTED, break_long_words=False, break_on_hyphens=False) or [""]:
+                self._say(f"  | {part}")
 
     def _step(self, status: Status, text: str) -> None:
         if not self.views.console.is_terminal:

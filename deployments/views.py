@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -19,8 +19,10 @@ from rich.text import Text
 from blocks.ledger import Action, utcnow
 from deployments.errors import CommandError
 from tasks import actions
-from tasks.report import Row
 from tasks.retention import redacted_on
+
+if TYPE_CHECKING:  # brings Prefect along, which a search of the library does without
+    from tasks.report import Row
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -141,7 +143,11 @@ def agrees(question: str, unattended: str) -> bool:
     """
     if not sys.stdin.isatty():
         raise CommandError(unattended)
-    return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        console.print()
+        return False
 
 
 def form_link(action: Action, ui: str) -> str:

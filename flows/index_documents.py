@@ -7,6 +7,7 @@ from prefect import flow
 from blocks.documents import Reader
 from blocks.ledger import Ledger
 from blocks.library import Library
+from blocks.vendor import VendorError
 from tasks import index
 from tasks.indexing import Tally, finish
 from tasks.run import alive
@@ -46,11 +47,15 @@ def index_documents(source: str | None = None) -> dict[str, str]:
 
 
 def _index(ledger: Ledger, library: Library, source: Source, reader: Reader) -> Tally:
-    plan = index.look(ledger, library, source)
-    if isinstance(plan, Tally):
-        return plan
-    tally = Tally(source.name, unchanged=plan.unchanged, removed=plan.removed)
-    for start in range(0, len(plan.to_read), BATCH):
-        tally.add(index.take_in(ledger, library, source, plan.to_read[start : start + BATCH], reader))
+    try:
+        plan = index.look(ledger, library, source)
+        if isinstance(plan, Tally):
+            return plan
+        tally = Tally(source.name, unchanged=plan.unchanged, removed=plan.removed)
+        for start in range(0, len(plan.to_read), BATCH):
+            tally.add(index.take_in(ledger, library, source, plan.to_read[start : start + BATCH], reader))
+    except VendorError as error:  # after all of Prefect's retries; what was taken in before stays
+        library.walked(source.name, None, problem=str(error))
+        return Tally(source.name, problem=str(error))
     finish(library, plan, tally)
     return tally

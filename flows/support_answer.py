@@ -300,10 +300,10 @@ def explain(record: Record) -> str:
         f"**Why:** {answer.topic.replace('_', ' ')}, urgency {answer.urgency}, {answer.confidence:.0%} sure: "
         f"{plain(answer.summary)}",
         *([f"**Not in the documents:** {plain(answer.missing)}"] if answer.missing else []),
-        *(source_of(number, passage) for number, passage in enumerate(cited(record, answer), start=1)),
         f"**{what}** of {plain(name_of(record) or found.sender)} ({plain(found.sender)}), "
         f"{found.sent_at:%d %b %Y %H:%M} UTC, “{plain(found.subject)}”:",
         quoted(found.text),
+        *(source_of(number, passage) for number, passage in enumerate(cited(record, answer), start=1)),
     ]
     return "\n\n".join(facts)
 

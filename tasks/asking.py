@@ -18,14 +18,15 @@ from blocks.ledger import Ledger, Record, utcnow
 from blocks.library import Library, Scope, search, within
 from blocks.models import Model, Reply, Request
 from prompts import Prompt
-from tasks import citations, records, versions
+from tasks import citations, records, retention, versions
 from tasks.answers import judge
 from tasks.budget import Budget
 from tasks.card import Card, Stage
+from tasks.plain import counted
 from tasks.prompt import fit, within_budget
 from tasks.retrieve import CANDIDATES, MOST, TOKENS, as_passage
 from tasks.run import Run, alive
-from tasks.validate import ASK_AGAIN
+from tasks.validate import ASK_AGAIN, FINAL
 
 WORKFLOW = "library-ask"
 """What the ledger calls it. It has the dollar limits of the card whose prompt it asks, and its own account of them."""
@@ -71,6 +72,7 @@ def _paid(ledger: Ledger, card: Card, model: Model, request: Request) -> Iterato
     if not model.worst_cost(request):
         yield lambda asked, _: model.ask(asked)
         return
+    retention.apply(ledger, WORKFLOW)
     mine = card.model_copy(update={"workflow": WORKFLOW})
     with alive(ledger, WORKFLOW, Stage.SHADOW) as run_id:
         version = versions.remember(ledger, request.prompt, model)
@@ -99,7 +101,9 @@ def _asked(prompt: Prompt, passages: Sequence[Mapping[str, Any]], request: Reque
             if not wrong:
                 return verdict.answer
         corrections.append((reply.text, wrong))
-    raise NotAnswered(f"no usable answer after {len(corrections)} attempts: {corrections[-1][1]}")
+        if reply.stop_reason in FINAL:
+            break
+    raise NotAnswered(f"no usable answer after {counted(len(corrections), 'attempt')}: {corrections[-1][1]}")
 
 
 def _variables(prompt: Prompt, question: str, passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -66,11 +66,14 @@ def as_markdown(tallies: Sequence[Tally]) -> str:
     """A line per source, and the documents that a person should look at."""
     lines = [f"- **{plain(tally.source)}**: {plain(in_words(tally))}" for tally in tallies]
     for title, named in (
-        ("Cannot be read", {name: why for tally in tallies for name, why in tally.refused.items()}),
-        ("Left to the next run", {name: why for tally in tallies for name, why in tally.left.items()}),
+        ("Cannot be read", [f"{t.source}: {name}: {why}" for t in tallies for name, why in sorted(t.refused.items())]),
+        (
+            "Left to the next run",
+            [f"{t.source}: {name}: {why}" for t in tallies for name, why in sorted(t.left.items())],
+        ),
     ):
         if named:
             lines += ["", f"**{title}**", ""]
-            lines += [f"- {plain(name)}: {plain(why)}" for name, why in list(named.items())[:SHOWN]]
+            lines += [f"- {plain(each)}" for each in named[:SHOWN]]
             lines += [f"- ... and {len(named) - SHOWN:,} more"] if len(named) > SHOWN else []
     return "\n".join(lines)

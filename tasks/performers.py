@@ -205,7 +205,13 @@ def find_task(hubspot: HubSpot, action: CreateTask, attempt: Attempt) -> Done | 
 def note_ticket(hubspot: HubSpot, action: NoteTicket, attempt: Attempt) -> Done:
     """A note whose last line is the marker by which it is found again."""
     body = f"{_as_html(action.body)}<br><small>{attempt.marker}</small>"
-    return Done("hubspot", hubspot.create_ticket_note(action.ticket_id, body, action.at), {"ticket": action.ticket_id})
+    try:
+        note = hubspot.create_ticket_note(action.ticket_id, body, action.at)
+    except VendorError as error:
+        if error.status == 400:  # HubSpot's word for a ticket that was deleted, too; the ticket itself says it plainly
+            hubspot.ticket(action.ticket_id)
+        raise
+    return Done("hubspot", note, {"ticket": action.ticket_id})
 
 
 def find_ticket_note(hubspot: HubSpot, action: NoteTicket, attempt: Attempt) -> Done | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import os
+import re
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -28,7 +30,7 @@ Readers = Annotated[tuple[str, ...], AfterValidator(lambda names: tuple(sorted(r
 
 
 class SourceError(Exception):
-    """A source cannot be looked at; the message names it and the way out. What was indexed of it stays."""
+    """A source cannot be looked at; the message says why. What was indexed of it stays."""
 
 
 class Gone(Exception):
@@ -101,20 +103,22 @@ class Folder(Source):
         """Every file, by its path. A symbolic link is not followed: it could lead anywhere, or round in a circle."""
         root = self._root
         if not root.is_dir():
-            raise SourceError(f"source {self.name}: {root} is no folder (any more); what was indexed of it stays")
+            raise SourceError(f"{root} is no folder (any more); what was indexed of it stays")
         return Look({item.external_id: item for item in self._items(root)})
 
     def fetch(self, item: Item, most_bytes: int) -> tuple[bytes, str | None]:
         """The file's bytes; one more than `most_bytes` when it has more."""
-        path = self._root / item.external_id
+        inside = item.external_id
+        if item.name != inside:
+            inside = os.fsdecode(unquote_to_bytes(inside))
         try:
-            with path.open("rb") as file:
+            with open(self._root / inside, "rb", opener=_not_a_link) as file:
                 return file.read(most_bytes + 1), None
         except FileNotFoundError as error:
             raise Gone(item.name) from error
 
     def _items(self, root: Path) -> Iterator[Item]:
-        for folder, folders, names in os.walk(root):
+        for folder, folders, names in os.walk(root, onerror=self._unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if name.startswith((".", "~$")) or name.lower() in JUNK:
@@ -124,15 +128,35 @@ class Folder(Source):
                     seen = path.lstat()
                 except FileNotFoundError:  # deleted while we look
                     continue
-                if not os.path.isfile(path) or path.is_symlink():
+                if not stat.S_ISREG(seen.st_mode):
                     continue
                 inside = path.relative_to(root).as_posix()
-                version = f"{seen.st_mtime_ns}-{seen.st_size}"
-                yield Item(inside, inside, version, frozenset(self.readers), self._link(inside), size=seen.st_size)
+                # The bytes of an old system's name may be no text: it is then known by them, percent-encoded.
+                name = os.fsencode(inside).decode(errors="replace")
+                yield Item(
+                    external_id=inside if name == inside else quote(os.fsencode(inside)),
+                    name=name,
+                    version=f"{seen.st_mtime_ns}-{seen.st_size}",
+                    readers=frozenset(self.readers),
+                    link=self._link(inside),
+                    size=seen.st_size,
+                )
+
+    def _unreadable(self, error: OSError) -> None:
+        """Taken for empty, a folder that cannot be read would have all of it forgotten."""
+        is_gone = isinstance(error, FileNotFoundError) and Path(error.filename) != self._root
+        if not is_gone:
+            raise SourceError(f"{error.filename}: {error.strerror}; what was indexed of it stays") from error
 
     def _link(self, inside: str) -> str:
         stem = inside.removesuffix(Path(inside).suffix)
-        return self.link.format(path=quote(inside), stem=quote(stem)) if self.link else ""
+        path, stem = quote(os.fsencode(inside)), quote(os.fsencode(stem))
+        return self.link.format(path=path, stem=stem) if self.link else ""
+
+
+def _not_a_link(path: str, flags: int) -> int:
+    """It was a file when it was listed, and may be a link by now."""
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 class DriveFolder(Source):
@@ -236,6 +260,12 @@ class ClosedTickets(Source):
         return Item(ticket.id, name, ticket.modified_at.isoformat(), frozenset(self.readers))
 
 
+TAG = re.compile(
+    r"</?(?:a|b|blockquote|br|code|div|em|h[1-6]|hr|i|img|li|ol|p|pre|s|span|strong|su[bp]|t[a-z]{0,5}|u|ul)\b[^<>]*>",
+    re.IGNORECASE,
+)
+
+
 def _markup(text: str) -> str:
-    """What HubSpot holds as HTML, or plain text with its line breaks."""
-    return text if "<" in text else html.escape(text).replace("\n", "<br>")
+    """What HubSpot holds as HTML, or plain text with its line breaks; `a < b` is no HTML."""
+    return text if TAG.search(text) else html.escape(text).replace("\n", "<br>")

@@ -15,9 +15,11 @@ from pydantic import SecretStr
 
 from blocks import connections
 from blocks.ledger import Ledger, Record
+from blocks.library import Library, LibraryError
 from blocks.mail import Email
 from sandbox import credentials
 from sandbox.client import Sandbox, running
+from tests.librarian import Lasting
 from tests.postgres import NoPostgres, Postgres
 from tests.postgres import running as running_postgres
 
@@ -83,14 +85,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the marked tests that use a ledger once on each database."""
+    """Run the marked tests that use a ledger or a library once on each database."""
     if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
         metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
-    """Which database the test's ledger is in.
+    """Which database the test's ledger or library is in.
 
     SQLite, and PostgreSQL too for the tests marked `both_databases`; `SIGNOFF_TEST_DATABASE=postgresql` puts all others
     there as well, which takes too long for every day.
@@ -156,6 +158,66 @@ def ledger(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]
     opened = Ledger.open(ledger_url)
     yield opened
     opened.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def empty_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty library."""
+    path = tmp_path_factory.mktemp("library") / "empty.db"
+    Library.open(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def library_database(postgres: Postgres) -> str:
+    """The database that all libraries of this process's tests are in, one after the other. Skips without pgvector."""
+    database = postgres.create()
+    try:
+        Library.open(postgres.url(database)).engine.dispose()
+    except LibraryError as error:
+        if "install pgvector" not in str(error):
+            raise
+        pytest.skip(str(error))
+    return database
+
+
+@pytest.fixture
+def library_url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The address of an empty library that only this test has."""
+    if database == "sqlite":
+        return f"sqlite:///{shutil.copy(request.getfixturevalue('empty_library'), tmp_path / 'library.db')}"
+    name: str = request.getfixturevalue("library_database")
+    server: Postgres = request.getfixturevalue("postgres")
+    server.cut_off(name)
+    opened = Library.open(server.url(name))
+    with opened.write() as connection:  # a tenth of the time that a copy takes
+        opened._make_anew(connection)
+    return server.url(name)
+
+
+@pytest.fixture
+def library(library_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    """An empty library, which is also the default one while the test runs."""
+    monkeypatch.setenv("SIGNOFF_LIBRARY_URL", library_url)
+    opened = Library.open(library_url)
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def lasting_reader() -> Iterator[Lasting]:
+    """A reader of documents, started when it is first needed."""
+    reader = Lasting()
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def reader(lasting_reader: Lasting, monkeypatch: pytest.MonkeyPatch) -> Lasting:
+    """The reader of every `tasks.indexing.index`; it counts the files that it is given."""
+    monkeypatch.setattr("tasks.indexing.Reader", lambda: lasting_reader)
+    lasting_reader.files = 0
+    return lasting_reader
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 5_000
 """Chunks that are scored for their words. A question's commonest words are left out where they would be more: they say
-least, and it is they that take the time."""
+least, and it is they that take the time. Which they are is counted over all chunks in SQLite, what is hidden among them:
+only in libraries of thousands of chunks can it decide on a word, and never on what the others are worth."""
 
 EF_SEARCH = 200
 """How many neighbours pgvector's HNSW looks at: of its own (40) it would find less than is asked for."""
 
+
+K1, B = 1.2, 0.75
+"""BM25's usual numbers: how soon a word that comes again counts less, and by how much a longer chunk is worth less."""
 
 BY_LENGTH = 1
 """`ts_rank` divided by 1 + log(length): without it, recall@3 was .72 on the cookbook's questions instead of .76."""
@@ -30,6 +34,10 @@ BY_LENGTH = 1
 
 UNSEEN = -2.0
 """Below every cosine: the score of a chunk that may not be seen."""
+
+
+Moment = tuple[str, str]
+"""Which making of the tables, and which change of what is in them."""
 
 
 class Found(NamedTuple):
@@ -91,16 +99,18 @@ class SqliteIndex:
 
     def create(self, connection: Connection) -> None:
         """As `Index`."""
+        # `ascii` takes the stems as they are; `unicode61` would cut and fold them once more, by rules of its own.
         connection.exec_driver_sql(
             "CREATE VIRTUAL TABLE library_words USING fts5("
-            "stems, content='library_chunks', content_rowid='id', tokenize='unicode61')"
+            "stems, content='library_chunks', content_rowid='id', tokenize='ascii')"
         )
-        connection.exec_driver_sql("CREATE VIRTUAL TABLE library_vocabulary USING fts5vocab('library_words', 'row')")
+        for table, kind in VOCABULARIES.items():
+            connection.exec_driver_sql(f"CREATE VIRTUAL TABLE {table} USING fts5vocab('library_words', '{kind}')")
 
     def drop(self, connection: Connection) -> None:
         """As `Index`."""
-        connection.exec_driver_sql("DROP TABLE IF EXISTS library_vocabulary")
-        connection.exec_driver_sql("DROP TABLE IF EXISTS library_words")
+        for table in (*VOCABULARIES, "library_words"):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
 
     def added(self, connection: Connection, first_chunk: int) -> None:
         """As `Index`."""
@@ -127,95 +137,120 @@ class SqliteIndex:
     def by_words(
         self, connection: Connection, stems: Sequence[str], documents: Sequence[int] | None, most: int
     ) -> list[Found]:
-        """As `Index`."""
+        """As `Index`. FTS5 knows which chunks hold a word; what each is worth is said here: FTS5's own BM25 counts over
+        all chunks, so that what may not be seen would change the order of what may."""
         marks = ",".join("?" * len(stems))
         known = connection.exec_driver_sql(
             f"SELECT term, doc FROM library_vocabulary WHERE term IN ({marks})", tuple(stems)
         )
         chosen = telling({str(term): int(count) for term, count in known})
-        if not chosen:
-            return []
-        held = self._at(connection)
-        allowed = None if documents is None else frozenset(documents)
-        query = " OR ".join(f'"{stem}"' for stem in chosen)
-        rows = connection.exec_driver_sql(
-            "SELECT rowid, rank FROM library_words WHERE library_words MATCH ? ORDER BY rank LIMIT ?",
-            (query, most if allowed is None else MOST_ROWS),
-        )
-        return held.named(((int(chunk), -float(rank)) for chunk, rank in rows), allowed, most)
+        return self._at(connection).by_words([_holding(connection, stem) for stem in sorted(chosen)], documents, most)
 
     def _at(self, connection: Connection) -> _Held:
         """The vectors as the file has them now."""
-        generation = str(connection.scalar(sa.select(meta.c.value).where(meta.c.key == "generation")))
+        told = {str(key): str(value) for key, value in connection.execute(sa.select(meta.c.key, meta.c.value))}
+        now = told["made"], told["generation"]
         held = self._held
-        if held is not None and held.generation == generation:
+        if held is not None and held.moment == now:
             return held
         with self._lock:
-            if self._held is None or self._held.generation != generation:
-                self._held = _Held.read(connection, generation, self._held)
+            if self._held is None or self._held.moment != now:
+                self._held = _Held.read(connection, now, self._held)
             return self._held
+
+
+VOCABULARIES = {"library_vocabulary": "row", "library_places": "instance"}
+"""FTS5's words with how many chunks hold each, and with each place where they stand."""
+
+
+def _holding(connection: Connection, stem: str) -> NDArray[np.int64]:
+    """The chunks that hold a word, each as often as it does."""
+    import numpy as np
+
+    rows = connection.exec_driver_sql("SELECT doc FROM library_places WHERE term = ?", (stem,))
+    return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
 
 class _Held:
     """All vectors at one moment. Never changed once made, so that a search needs no lock."""
 
-    def __init__(self, generation: str, ids: NDArray[np.int64], matrix: NDArray[np.float32]) -> None:
-        self.generation = generation
-        self.chunks, self.passages, self.documents = ids
+    def __init__(self, moment: Moment, ids: NDArray[np.int64], matrix: NDArray[np.float32]) -> None:
+        self.moment = moment
+        self.chunks, self.passages, self.documents, self.lengths = ids
         self.matrix = matrix
 
     @classmethod
-    def read(cls, connection: Connection, generation: str, before: _Held | None) -> _Held:
+    def read(cls, connection: Connection, moment: Moment, before: _Held | None) -> _Held:
         """What the file holds; of what was held before only what is new is read."""
         import numpy as np
 
         rows = connection.execute(
-            sa.select(chunks.c.id, chunks.c.passage_id, chunks.c.document_id).order_by(chunks.c.id)
+            sa.select(chunks.c.id, chunks.c.passage_id, chunks.c.document_id, chunks.c.words).order_by(chunks.c.id)
         )
-        ids = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 3).T.copy()
+        ids = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 4).T.copy()
         matrix = np.empty((ids.shape[1], DIMENSIONS), dtype=np.float32)
-        newest = 0
-        if before is not None and len(before.chunks):
-            newest = int(before.chunks[-1])
+        newest, place = 0, 0
+        if before is not None and before.moment[0] == moment[0] and len(before.chunks):
             kept = np.isin(before.chunks, ids[0], assume_unique=True)
-            matrix[: int(kept.sum())] = before.matrix[kept]
-        place = int(np.searchsorted(ids[0], newest, side="right"))
+            old = int(np.searchsorted(ids[0], before.chunks[-1], side="right"))
+            # Fewer when what was held is of a later moment than what this transaction sees.
+            if int(kept.sum()) == old:
+                newest, place = int(before.chunks[-1]), old
+                matrix[:place] = before.matrix[kept]
         vectors = connection.exec_driver_sql("SELECT vector FROM library_chunks WHERE id > ? ORDER BY id", (newest,))
         while some := vectors.fetchmany(4096):
             block = np.frombuffer(b"".join(row[0] for row in some), dtype="<f2").reshape(-1, DIMENSIONS)
             matrix[place : place + len(block)] = block
             place += len(block)
-        return cls(generation, ids, matrix)
+        return cls(moment, ids, matrix)
 
     def nearest(self, vector: NDArray[np.float32], documents: Sequence[int] | None, most: int) -> list[Found]:
         import numpy as np
 
         scores = self.matrix @ vector
-        if documents is not None and len(scores):
-            hidden = np.ones(int(self.documents.max()) + 1, dtype=bool)
-            hidden[[number for number in documents if number < len(hidden)]] = False
-            scores[hidden[self.documents]] = UNSEEN
+        scores[~self._seen(documents)] = UNSEEN
         most = min(most, len(scores))
         best = np.argpartition(-scores, most - 1)[:most] if most else np.empty(0, dtype=np.int64)
-        best = best[np.lexsort((self.chunks[best], -scores[best]))]
-        return [
-            Found(int(self.chunks[row]), int(self.passages[row]), float(scores[row]))
-            for row in best
-            if scores[row] != UNSEEN
-        ]
+        best = best[scores[best] != UNSEEN]
+        # Once more, row by row: of many rows at once, equal ones come out a trifle different.
+        return self._ranked(best, (self.matrix[best] * vector).sum(axis=1), most)
 
-    def named(self, ranked: Iterable[tuple[int, float]], documents: frozenset[int] | None, most: int) -> list[Found]:
-        """Ranked chunks with their passages, without those that may not be seen."""
+    def by_words(self, holding: Sequence[NDArray[np.int64]], documents: Sequence[int] | None, most: int) -> list[Found]:
+        """BM25 over what may be seen. `holding` has of each word the chunks that hold it, each as often as it does."""
         import numpy as np
 
-        found: list[Found] = []
-        for chunk, score in ranked:
-            row = int(np.searchsorted(self.chunks, chunk))
-            if documents is None or int(self.documents[row]) in documents:
-                found.append(Found(chunk, int(self.passages[row]), score))
-                if len(found) == most:
-                    break
-        return found
+        seen = self._seen(documents)
+        total = int(seen.sum())
+        lengths = self.lengths / max(float(self.lengths[seen].mean()), 1.0) if total else self.lengths
+        scores = np.zeros(len(self.chunks))
+        for held in holding:
+            rows, often = np.unique(np.searchsorted(self.chunks, held), return_counts=True)
+            rows, often = rows[seen[rows]], often[seen[rows]]
+            rarity = math.log(1 + (total - len(rows) + 0.5) / (len(rows) + 0.5))
+            scores[rows] += rarity * often * (K1 + 1) / (often + K1 * (1 - B + B * lengths[rows]))
+        rows = np.flatnonzero(scores)
+        return self._ranked(rows, scores[rows], most)
+
+    def _seen(self, documents: Sequence[int] | None) -> NDArray[np.bool_]:
+        """Of each row, whether it may be seen."""
+        import numpy as np
+
+        if documents is None or not len(self.documents):
+            return np.ones(len(self.documents), dtype=bool)
+        seen = np.zeros(int(self.documents.max()) + 1, dtype=bool)
+        seen[[number for number in documents if number < len(seen)]] = True
+        rows: NDArray[np.bool_] = seen[self.documents]
+        return rows
+
+    def _ranked(self, rows: NDArray[np.int64], scores: NDArray[Any], most: int) -> list[Found]:
+        """Best first; of equals the one that was indexed first."""
+        import numpy as np
+
+        order = np.lexsort((self.chunks[rows], -scores))[:most]
+        return [
+            Found(int(self.chunks[row]), int(self.passages[row]), float(score))
+            for row, score in zip(rows[order], scores[order], strict=True)
+        ]
 
 
 class PostgresIndex:
@@ -258,9 +293,17 @@ class PostgresIndex:
         self, connection: Connection, stems: Sequence[str], documents: Sequence[int] | None, most: int
     ) -> list[Found]:
         """As `Index`, in BM25's spirit: each word's rarity, times how often it comes, which soon counts less."""
-        total = int(connection.scalar(sa.select(sa.func.count()).select_from(chunks)) or 0)
-        count = sa.text("SELECT count(*) FROM library_chunks WHERE stems @@ CAST(:query AS tsquery)")
-        frequencies = {stem: int(connection.scalar(count, {"query": f"'{stem}'"}) or 0) for stem in stems}
+        all_of_them = sa.text("SELECT count(*) FROM library_chunks" + _visible(documents))
+        total = int(connection.scalar(all_of_them, {"documents": documents}) or 0)
+        count = sa.text(
+            "SELECT count(*) FROM library_chunks"
+            + _visible(documents)
+            + (" WHERE" if documents is None else " AND")
+            + " stems @@ CAST(:query AS tsquery)"
+        )
+        frequencies = {
+            stem: int(connection.scalar(count, {"query": f"'{stem}'", "documents": documents}) or 0) for stem in stems
+        }
         chosen = telling({stem: count for stem, count in frequencies.items() if count})
         if not chosen:
             return []

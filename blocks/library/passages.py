@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from blocks.documents.model import Document, Section
 
-VERSION = 1
+VERSION = 2
 """Another number whenever the same document would be cut otherwise: it is then indexed anew."""
 
 PASSAGE_TOKENS = 512
@@ -24,7 +24,11 @@ CHUNK_TOKENS = 254
 """What the embedding model reads at once (256), less its two marks of beginning and end. The heading path is in it."""
 
 PATH_TOKENS = 64
-"""The most tokens of its heading path that stand before each chunk."""
+"""About the most tokens of its heading path that stand before each chunk: of a longer one, the last."""
+
+LONGEST_TOKEN = 20
+"""No word of the model's vocabulary has more letters. What spans more is a word that it does not know, which counts
+letter by letter: else a megabyte in one word would be one token, and a passage."""
 
 PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 LINE = re.compile(r"\n")
@@ -73,10 +77,37 @@ def heading_of(title: str, path: Sequence[str]) -> str:
     return " > ".join(step for step in steps if step)
 
 
+def said(title: str, passage: Passage, chunk: Chunk, tokenize: Tokenize) -> str:
+    """What is embedded and looked for: a chunk with its headings before it."""
+    return f"{_above(title, passage.path, tokenize)}\n{passage.text[chunk.start : chunk.end]}"
+
+
+def tokens_of(text: str, tokenize: Tokenize) -> Sequence[Span]:
+    """A text's tokens as they are counted here: what is too long for one counts by its letters."""
+    spans = tokenize(text)
+    if all(end - start <= LONGEST_TOKEN for start, end in spans):
+        return spans
+    return [piece for span in spans for piece in _spelt_out(span)]
+
+
+def _spelt_out(span: Span) -> Iterator[Span]:
+    start, end = span
+    if end - start <= LONGEST_TOKEN:
+        yield span
+    else:
+        yield from ((place, place + 1) for place in range(start, end))
+
+
+def _above(title: str, path: Sequence[str], tokenize: Tokenize) -> str:
+    heading = heading_of(title, path)
+    tokens = tokens_of(heading, tokenize)
+    return heading if len(tokens) <= PATH_TOKENS else heading[tokens[-PATH_TOKENS][0] :]
+
+
 def _cut(number: int, section: Section, title: str, tokenize: Tokenize) -> Iterator[Passage]:
     text = section.text
-    above = min(len(tokenize(heading_of(title, section.path))), PATH_TOKENS)
-    tokens = _Tokens(tokenize(text))
+    above = len(tokens_of(_above(title, section.path, tokenize), tokenize))
+    tokens = _Tokens(tokens_of(text, tokenize))
     units = list(_units(text, tokens, CHUNK_TOKENS - above))
     known = 0
     for first, last in _packed(units, tokens, PASSAGE_TOKENS, OVERLAP_TOKENS):
@@ -122,7 +153,7 @@ def _split(text: str, span: Span, tokens: _Tokens, most: int, borders: Sequence[
     if start == end:
         return
     if not borders:
-        yield from _by_tokens((start, end), tokens, most)
+        yield from _by_tokens(text, (start, end), tokens, most)
         return
     for piece in _pieces(text, (start, end), borders[0]):
         trimmed = _trimmed(text, piece)
@@ -142,13 +173,27 @@ def _pieces(text: str, span: Span, border: re.Pattern[str]) -> Iterator[Span]:
     yield begin, span[1]
 
 
-def _by_tokens(span: Span, tokens: _Tokens, most: int) -> Iterator[Span]:
-    """A sentence that is longer than a chunk (a table in one line, a log) is cut between its tokens."""
-    first, last = tokens.index(span[0]), tokens.index(span[1])
-    for index in range(first, last, most):
-        until = min(index + most, last)
-        begin = span[0] if index == first else tokens.places[index][0]
-        yield begin, span[1] if until == last else tokens.places[until][0]
+def _by_tokens(text: str, span: Span, tokens: _Tokens, most: int) -> Iterator[Span]:
+    """A sentence that is longer than a chunk (a table in one line, a log) is cut between its words."""
+    begin, last = span[0], tokens.index(span[1])
+    index = tokens.index(begin)
+    while last - index > most:
+        until = _between_words(text, tokens, index, index + most)
+        end = tokens.places[until][0]
+        yield _trimmed(text, (begin, end))
+        begin, index = end, until
+    yield begin, span[1]
+
+
+def _between_words(text: str, tokens: _Tokens, first: int, last: int) -> int:
+    """The last token up to `last` that begins a word: what is cut inside one has more tokens than the whole had.
+
+    A script without blanks, or a word without end, is cut where it is."""
+    for index in range(last, (first + last) // 2, -1):
+        start = tokens.places[index][0]
+        if not (text[start - 1].isalnum() and text[start].isalnum()):
+            return index
+    return last
 
 
 def _trimmed(text: str, span: Span) -> Span:

@@ -28,18 +28,19 @@ def readers_of(names: Iterable[str]) -> Readers:
     return found
 
 
+STRANGERS = frozenset({ANYONE})
+"""An audience of which nothing is known: it sees what anyone may see."""
+
+
 def audience_of(address: str) -> Readers:
-    """Whom a document may be shared with so that the owner of an e-mail address can see it.
+    """Whom a document may be shared with so that the owner of an e-mail address can see it; what is none is a stranger.
 
     Of the groups somebody is in nothing is known, so what is shared with a group only is shown to none of its members.
     """
-    address = address.strip().lower()
-    _, at, domain = address.rpartition("@")
-    return frozenset({ANYONE, f"user:{address}", f"domain:{domain}"}) if at else frozenset({ANYONE})
-
-
-STRANGERS = frozenset({ANYONE})
-"""An audience of which nothing is known: it sees what anyone may see."""
+    user = f"user:{address.strip().lower()}"
+    if not READER.fullmatch(user):
+        return STRANGERS
+    return STRANGERS | {user, f"domain:{user.partition('@')[2]}"}
 
 
 def may_see(readers: Set[str], audiences: Iterable[Set[str]]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,7 +12,7 @@ from sqlalchemy.engine import Connection
 from blocks import minilm
 from blocks.library import words
 from blocks.library.index import MOST_ROWS, Found
-from blocks.library.passages import heading_of
+from blocks.library.passages import heading_of, tokens_of
 from blocks.library.readers import STRANGERS, may_see
 from blocks.library.store import Library, LibraryError
 from blocks.library.tables import documents, meta, passages
@@ -55,8 +56,14 @@ class Hit:
     """Of which only the order counts."""
     similarity: float | None
     """The cosine of the question and the best chunk, -1 to 1; None when it was found by its words alone."""
-    matched: tuple[str, ...]
-    """The question's words that the passage or its headings hold."""
+    asked: frozenset[str]
+    """The stems of the question's words."""
+
+    @cached_property
+    def matched(self) -> tuple[str, ...]:
+        """The question's words that the passage or its headings hold, as they are written there."""
+        said = f"{self.heading}\n{self.text}"
+        return tuple(dict.fromkeys(word.casefold() for word, stem in words.stemmed(said) if stem in self.asked))
 
     @property
     def heading(self) -> str:
@@ -106,11 +113,9 @@ def search(library: Library, question: str, scope: Scope, most: int = 10) -> lis
         worded = library.index.by_words(connection, stems, visible, CANDIDATES) if stems else []
         ranked = _fused(near, worded)[:most]
         rows = _rows(connection, [passage for passage, _ in ranked])
-    similar = _best(near)
+    similar, asked = _best(near), frozenset(stems)
     # A document that was indexed anew since the vectors were read is left out: the next search has it.
-    return [
-        _hit(rows[passage], score, similar.get(passage), set(stems)) for passage, score in ranked if passage in rows
-    ]
+    return [_hit(rows[passage], score, similar.get(passage), asked) for passage, score in ranked if passage in rows]
 
 
 def within(hits: Iterable[Hit], tokens: int) -> Iterator[Hit]:
@@ -120,7 +125,7 @@ def within(hits: Iterable[Hit], tokens: int) -> Iterator[Hit]:
     for hit in hits:
         if any(_repeats(hit, other) for other in chosen):
             continue
-        size = len(places(f"{hit.heading}\n{hit.text}"))
+        size = len(tokens_of(f"{hit.heading}\n{hit.text}", places))
         if size > tokens:
             if not chosen:  # one that is too long says more than none
                 yield hit
@@ -190,11 +195,9 @@ def _rows(connection: Connection, numbers: Sequence[int]) -> Mapping[int, sa.Row
     return {row.id: row for row in connection.execute(query)}
 
 
-def _hit(row: sa.Row[tuple[object, ...]], score: float, similarity: float | None, stems: set[str]) -> Hit:
+def _hit(row: sa.Row[tuple[object, ...]], score: float, similarity: float | None, asked: frozenset[str]) -> Hit:
     path = tuple(row.path)
     link = f"{row.link}#{row.anchor}" if row.link and row.anchor and "#" not in row.link else row.link
-    said = f"{heading_of(row.title, path)}\n{row.text}"
-    matched = dict.fromkeys(word.casefold() for word, stem in words.stemmed(said) if stem in stems)
     return Hit(
         passage=row.id,
         document=row.document_id,
@@ -210,5 +213,5 @@ def _hit(row: sa.Row[tuple[object, ...]], score: float, similarity: float | None
         start=row.start,
         score=score,
         similarity=similarity,
-        matched=tuple(matched),
+        asked=asked,
     )

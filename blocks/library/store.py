@@ -26,17 +26,26 @@ from blocks.documents.model import Document
 from blocks.library import passages as cutting
 from blocks.library import words
 from blocks.library.index import Index, PostgresIndex, SqliteIndex
-from blocks.library.passages import Passage, heading_of, passages_of
+from blocks.library.passages import Passage, passages_of, said
 from blocks.library.readers import Readers
 from blocks.library.tables import DIMENSIONS, chunks, documents, meta, metadata, passages, sources
 from blocks.vendor import VendorError
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = 1
+SCHEMA = 2
 """Another number whenever the tables change."""
 
 BUSY_SECONDS = 30
 """How long a writer waits for the others before it gives up."""
+
+IDLE_SECONDS = 20
+"""After this long without a word in the middle of a transaction, PostgreSQL undoes it: whoever was cut off must not
+keep the others from writing. Shorter than `BUSY_SECONDS`, so that those who wait outlast it."""
+
+WRITER = -773201441120338811
+"""The advisory lock at which PostgreSQL's writers take turns: any number, always the same."""
+
+EXTENSION = "vector"  # which is pgvector's name in PostgreSQL
 
 INDEXED, REFUSED = "indexed", "refused"
 
@@ -116,6 +125,7 @@ class Library:
 
     def __init__(self, engine: Engine, model: Path | None = None) -> None:
         self.engine = engine
+        self._reading = _reading(engine)
         self.index: Index = PostgresIndex() if engine.dialect.name == "postgresql" else SqliteIndex()
         self._model = model
         self._shelves: tuple[str, Shelves] = ("", {})
@@ -254,9 +264,13 @@ class Library:
         Raises:
             LibraryError: the embedding model does not load, or the database went away.
         """
-        cut = [passage if item.anchored else replace(passage, anchor="") for passage in self._cut(document)]
         title = document.title.strip() or item.name
-        texts = [_said(title, passage, chunk.start, chunk.end) for passage in cut for chunk in passage.chunks]
+        document = replace(document, title=title)
+        cut = [
+            passage if item.anchored else replace(passage, anchor="")
+            for passage in passages_of(document, self._tokenize)
+        ]
+        texts = [said(title, passage, chunk, self._tokenize) for passage in cut for chunk in passage.chunks]
         vectors = self.embed(texts)
         row = {
             **_described(source, item),
@@ -355,7 +369,7 @@ class Library:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction that may write.
+        """One transaction that may write; writers take turns, on either database.
 
         Raises:
             LibraryError: the database went away, or another writer keeps it.
@@ -368,9 +382,9 @@ class Library:
         """One transaction that only reads, all of it at one moment.
 
         Raises:
-            LibraryError: the database went away, or holds what another version indexed.
+            LibraryError: the database went away.
         """
-        with _told(self), self.engine.connect().execution_options(signoff_read=True) as connection:
+        with _told(self), self._reading.connect() as connection:
             yield connection
 
     # Inside a transaction
@@ -389,12 +403,12 @@ class Library:
     def _make(self, connection: Connection) -> None:
         metadata.create_all(connection)
         self.index.create(connection)
-        rows = [{"key": "format", "value": self.format}, {"key": "generation", "value": _generation()}]
-        connection.execute(sa.insert(meta), rows)
+        made = {"format": self.format, "made": _chance(), "generation": _chance()}
+        connection.execute(sa.insert(meta), [{"key": key, "value": value} for key, value in made.items()])
 
     def _changed(self, connection: Connection) -> None:
         """What other processes hold in memory is no longer what is here."""
-        connection.execute(sa.update(meta).where(meta.c.key == "generation").values(value=_generation()))
+        connection.execute(sa.update(meta).where(meta.c.key == "generation").values(value=_chance()))
 
     def _replace(self, connection: Connection, row: dict[str, Any]) -> int:
         mine = sa.and_(documents.c.source == row["source"], documents.c.external_id == row["external_id"])
@@ -444,10 +458,11 @@ class Library:
                 "passage_id": owner,
                 "start": chunk.start,
                 "end": chunk.end,
+                "words": len(stems),
                 "vector": vector,
-                "stems": words.stems(text),
+                "stems": stems,
             }
-            for (owner, chunk), text, vector in zip(owners, texts, vectors, strict=True)
+            for (owner, chunk), stems, vector in zip(owners, map(words.stems, texts), vectors, strict=True)
         ]
         if not found:
             return
@@ -455,19 +470,11 @@ class Library:
         first = connection.scalar(sa.select(sa.func.min(chunks.c.id)).where(chunks.c.document_id == document))
         self.index.added(connection, int(first or 0))
 
-    def _cut(self, document: Document) -> Iterator[Passage]:
-        return passages_of(document, self._tokenize)
-
     def _tokenize(self, text: str) -> Sequence[tuple[int, int]]:
         try:
             return minilm.encoder(self._model).places(text)
         except VendorError as error:
             raise LibraryError(str(error)) from error
-
-
-def _said(title: str, passage: Passage, start: int, end: int) -> str:
-    """What is embedded and looked for: a chunk with its headings before it."""
-    return f"{heading_of(title, passage.path)}\n{passage.text[start:end]}"
 
 
 def _described(source: str, item: Item) -> Mapping[str, Any]:
@@ -485,8 +492,12 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
-def _generation() -> str:
+def _chance() -> str:
     return os.urandom(8).hex()
+
+
+CALLERS = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.NotSupportedError, sa.exc.ProgrammingError)
+"""What the caller did wrong; the database's other errors are its own."""
 
 
 @contextmanager
@@ -494,53 +505,86 @@ def _told(library: Library) -> Iterator[None]:
     """The database's own failures become a `LibraryError`. What the caller did wrong stays what it is."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        why = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise LibraryError(f"the library {library.name} cannot be used now ({why})") from error
+    except CALLERS:
+        raise
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        raise LibraryError(f"the library {library.name} cannot be used now ({_why(error)})") from error
 
 
 @cache
 def _open(url: str, model: str | None) -> Library:
+    ways = "try sqlite:////path/library.db or postgresql://user@host/database"
     try:
         parsed = sa.make_url(url)
         if parsed.drivername not in ("postgresql+psycopg", "sqlite"):
             raise sa.exc.ArgumentError(f"the library knows SQLite and PostgreSQL, not {parsed.drivername}")
         engine = sa.create_engine(parsed, **engine_options(parsed))
+    except ValueError as error:  # it quotes what it takes for the port, which may be a piece of the password
+        raise LibraryError(
+            f"SIGNOFF_LIBRARY_URL cannot be used (its port is no number; a password's @ : / are %40 %3A %2F); {ways}"
+        ) from error
     except (sa.exc.ArgumentError, ImportError) as error:
-        ways = "try sqlite:////path/library.db or postgresql://user@host/database"
         raise LibraryError(f"SIGNOFF_LIBRARY_URL cannot be used ({error}); {ways}") from error
+    library = Library(engine, Path(model) if model else None)
     if engine.dialect.name == "sqlite":
         if parsed.database:
             try:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise LibraryError(f"the library {url} cannot be opened: {error}") from error
+                raise LibraryError(f"the library {library.name} cannot be opened: {error}") from error
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    library = Library(engine, Path(model) if model else None)
+    else:
+        event.listen(engine, "connect", _configure_postgresql)
+        event.listen(engine, "begin", _begin_postgresql)
     try:
-        with engine.connect() as connection, connection.begin():
-            if engine.dialect.name == "postgresql":
-                # Two that open a new database at once would both make the tables.
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MAKER})")
-                connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
-            if not sa.inspect(connection).has_table(meta.name):
-                library._make(connection)
+        _make_if_missing(library)
     except sa.exc.DBAPIError as error:
         engine.dispose()
-        raise LibraryError(f"the library {library.name} cannot be opened: {_first_line(error)}") from error
+        raise LibraryError(f"the library {library.name} cannot be opened: {_why(error)}") from error
     return library
 
 
-MAKER = -773201441120338811
-"""The advisory lock under which PostgreSQL's tables are made: any number, always the same."""
+def _make_if_missing(library: Library) -> None:
+    # Looked at first without taking a turn: a search must not wait for those who write.
+    with library._reading.connect() as connection:
+        if sa.inspect(connection).has_table(meta.name):
+            return
+    with library.engine.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}")
+        if not sa.inspect(connection).has_table(meta.name):  # another process may have been faster
+            library._make(connection)
 
 
-def _first_line(error: sa.exc.DBAPIError) -> str:
-    why = str(error.orig).strip().splitlines()[0]
+def _why(error: sa.exc.SQLAlchemyError) -> str:
+    """What the database said, on one line, and the way out where there is a certain one."""
+    why = " ".join(str(getattr(error, "orig", None) or error).split())
+    if "file is not a database" in why or "malformed" in why:
+        return f"{why}: move the file away and run `signoff library index`, which makes it anew from the documents"
+    if "permission denied to create extension" in why:
+        return f"{why}: let a superuser say CREATE EXTENSION vector in this database once"
     if "vector" in why and ("extension" in why or "type" in why):
         return f"{why}: install pgvector on the server (Debian: postgresql-NN-pgvector)"
     return why
+
+
+def _reading(engine: Engine) -> Engine:
+    """The same pool, for transactions that see the database as it was at their first look, and change nothing."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(signoff_read=True)
+    return engine.execution_options(signoff_read=True, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _configure_postgresql(connection: Any, _: Any) -> None:
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS * 1000:.0f}ms'")
+    connection.commit()
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if not connection.get_execution_options().get("signoff_read", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIMENSIONS = 384
+INSTEAD = "\N{REPLACEMENT CHARACTER}"
 MOST_PLACES = 200  # PostgreSQL keeps no more than 255 places of a word
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside, without the two characters that one database or the other cannot hold."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """NUL, and halves of a character, as file names and vendors' JSON may have them."""
+        return value and value.replace("\0", INSTEAD).encode("utf-8", "replace").decode()
 
 
 class _HalfVec(UserDefinedType[Any]):
@@ -79,16 +91,17 @@ meta = sa.Table(
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("value", sa.String, nullable=False),
 )
-"""`format`: by which rules it was indexed. `generation`: a number that grows with every change."""
+"""`format`: by which rules it was indexed. `made`: which making of the tables this is. `generation`: another one with
+every change."""
 
 sources = sa.Table(
     "library_sources",
     metadata,
     sa.Column("name", sa.String, primary_key=True),
-    sa.Column("place", sa.Text, nullable=False),  # for people: which folder
+    sa.Column("place", Words, nullable=False),  # for people: which folder
     sa.Column("cursor", sa.Text),  # where the source's own feed of changes is to be read on
     sa.Column("walked_at", sa.DateTime(timezone=True)),  # when all of it was last looked at, UTC
-    sa.Column("problem", sa.Text),  # why it could not be looked at the last time
+    sa.Column("problem", Words),  # why it could not be looked at the last time
 )
 
 documents = sa.Table(
@@ -96,15 +109,15 @@ documents = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("source", sa.ForeignKey("library_sources.name", ondelete="CASCADE"), nullable=False),
-    sa.Column("external_id", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),  # as people find it: a path in its folder
+    sa.Column("external_id", Words, nullable=False),
+    sa.Column("name", Words, nullable=False),  # as people find it: a path in its folder
     sa.Column("version", sa.Text, nullable=False),  # the source's own word for "unchanged"
     sa.Column("content", sa.String),  # SHA-256 of the file, hexadecimal
     sa.Column("readers", sa.JSON, nullable=False),
-    sa.Column("title", sa.Text, nullable=False, default=""),
-    sa.Column("link", sa.Text, nullable=False, default=""),
+    sa.Column("title", Words, nullable=False, default=""),
+    sa.Column("link", Words, nullable=False, default=""),
     sa.Column("state", sa.String, nullable=False),  # indexed | refused
-    sa.Column("reason", sa.Text),  # why it was refused
+    sa.Column("reason", Words),  # why it was refused
     sa.Column("notes", sa.JSON, nullable=False),
     sa.Column("pages", sa.Integer),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
@@ -122,9 +135,9 @@ passages = sa.Table(
     sa.Column("section", sa.Integer, nullable=False),
     sa.Column("start", sa.Integer, nullable=False),  # characters from the section's beginning
     sa.Column("path", sa.JSON, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", Words, nullable=False),
     sa.Column("page", sa.Integer),
-    sa.Column("anchor", sa.Text, nullable=False),
+    sa.Column("anchor", Words, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -136,6 +149,7 @@ chunks = sa.Table(
     sa.Column("passage_id", sa.ForeignKey("library_passages.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("start", sa.Integer, nullable=False),  # characters from the passage's beginning
     sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("words", sa.Integer, nullable=False),  # how many stems it has
     sa.Column("vector", Vector, nullable=False),
     sa.Column("stems", Stems, nullable=False),
     sqlite_autoincrement=True,

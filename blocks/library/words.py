@@ -6,6 +6,7 @@ Both databases are given these same words, so that a question finds the same pas
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
@@ -37,11 +38,18 @@ def stemmed(text: str) -> Iterator[tuple[str, str]]:
             yield match[0], stem
 
 
+_one_at_a_time = threading.Lock()
+"""The stemmer keeps the word in itself: two threads at once would get each other's letters."""
+
+
 @lru_cache(maxsize=200_000)
 def _stem(word: str) -> str:
     """The stem of one word; nothing for a stop word."""
     plain = _plain(word.casefold())
-    return "" if plain in STOP_WORDS else str(_stemmer().stemWord(plain))
+    if plain in STOP_WORDS:
+        return ""
+    with _one_at_a_time:
+        return str(_stemmer().stemWord(plain))
 
 
 def _plain(word: str) -> str:

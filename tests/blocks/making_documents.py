@@ -100,7 +100,8 @@ def form(label: str, value: str) -> bytes:
         [
             "<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[6 0 R]>>>>",
             "<</Type/Pages/Count 1/Kids[3 0 R]>>",
-            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 4 0 R>>>>/Contents 5 0 R/Annots[6 0 R]>>",
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 4 0 R>>>>/Contents 5 0 R"
+            "/Annots[6 0 R]>>",
             "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
             f"<</Length {len(page)}>>\nstream\n{page}\nendstream",
             "<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/Rect[300 695 480 715]/F 4/AP<</N 7 0 R>>/P 3 0 R>>",

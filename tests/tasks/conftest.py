@@ -15,12 +15,26 @@ from blocks import ledger as tables
 from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
 from blocks.ledger import Decision, Ledger
+from blocks.mail import Email
 from flows.lead_triage import CARD
 from sandbox.client import Delivered, Sandbox
 from tasks import act, actions, run
 from tasks.act import Approved
-from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
+from tasks.actions import (
+    Action,
+    AddNote,
+    ApplyLabel,
+    CreateTask,
+    NoteTicket,
+    PostMessage,
+    SendReply,
+    UpdateTicket,
+    UpsertContact,
+)
 from tasks.card import Card
+from tasks.tickets import SOURCE, AskedByTicket
+from tests.answering import open_ticket
+from tests.conftest import MAILBOX
 
 ROOT = Path(run.__file__).parents[1]
 Begin = Callable[..., AbstractContextManager[run.Run]]
@@ -77,8 +91,9 @@ def mail(sandbox: Sandbox) -> Delivered:
 
 @pytest.fixture
 def wanted(mail: Delivered, hubspot: HubSpot) -> Callable[[str], Action]:
-    """One action of each kind, on the e-mail and on a contact that exists."""
+    """One action of each kind, on the e-mail, on a contact that exists and on a ticket of theirs."""
     hubspot.upsert_contact(ANN, {"firstname": "Ann"})
+    ticket = open_ticket(hubspot, ANN)
     every: list[Action] = [
         SendReply(
             message_id=mail.id,
@@ -92,6 +107,8 @@ def wanted(mail: Delivered, hubspot: HubSpot) -> Callable[[str], Action]:
         UpsertContact(email=ANN, properties={"lastname": "Berg"}),
         AddNote(email=ANN, body="Wants a <demo>\nsoon", at=WHEN),
         CreateTask(email=ANN, subject="Book the demo", body="Soon", due=WHEN),
+        NoteTicket(ticket_id=ticket, body="Answered: <Layout>\nand more", at=WHEN),
+        UpdateTicket(ticket_id=ticket, properties={"hs_ticket_priority": "HIGH"}),
         PostMessage(text="A new lead"),
     ]
     return lambda kind: next(action for action in every if action.kind == kind)
@@ -141,3 +158,37 @@ def do(begin: Begin, ledger: Ledger) -> Callable[[Approved], None]:
             act.do(ledger, run.id, approved)
 
     return once
+
+
+@pytest.fixture
+def resume(begin: Begin) -> Callable[[], list[str]]:
+    """The next run's first step; returns its notes."""
+
+    def once() -> list[str]:
+        with begin() as run:
+            act.resume(run)
+            return run.notes
+
+    return once
+
+
+@pytest.fixture
+def add_question(ledger: Ledger, email: Callable[..., Email]) -> Callable[..., int]:
+    """Puts a question for the support answers into the ledger, in any state: an e-mail, or with `ticket` a ticket."""
+
+    def add(state: str = "fetched", *, ticket: str = "", context: dict[str, Any] | None = None, **changes: Any) -> int:
+        if ticket:
+            fields = {"sender": ANN, "subject": "Labels", "text": "The labels are cut off.", "sent_at": WHEN} | changes
+            found = AskedByTicket(ticket_id=ticket, **fields)
+            where = {"source": SOURCE, "external_id": ticket, "title": found.subject}
+        else:
+            mail = email(**{"subject": "Labels", "text": "The labels are cut off."} | changes)
+            where = {"source": f"gmail:{MAILBOX}", "external_id": mail.message_id, "title": mail.subject}
+        payload = (found if ticket else mail).model_dump(mode="json")
+        with ledger.write() as session:
+            record = tables.Record(workflow="support-answer", payload=payload, state=state, context=context, **where)
+            session.add(record)
+            session.flush()
+            return record.id
+
+    return add

@@ -42,18 +42,6 @@ with alive(ledger, "lead-triage", "gated") as run_id:
 """
 
 
-@pytest.fixture
-def resume(begin: Begin) -> Callable[[], list[str]]:
-    """The next run's first step; returns its notes."""
-
-    def once() -> list[str]:
-        with begin() as run:
-            act.resume(run)
-            return run.notes
-
-    return once
-
-
 def row(ledger: Ledger, approved: Approved) -> tables.Action:
     with ledger.read() as session:
         return session.get_one(tables.Action, approved.action_id)
@@ -75,8 +63,10 @@ def effects(sandbox: Sandbox, kind: str) -> int:
             return len(state["labels"]) if not labelled and not state["inbox"] else 0
         case "hubspot.upsert_contact":
             return sum(contact["properties"].get("lastname") == "Berg" for contact in state["contacts"])
-        case "hubspot.add_note":
+        case "hubspot.add_note" | "hubspot.note_ticket":
             return len(state["notes"])
+        case "hubspot.update_ticket":
+            return sum(ticket["properties"].get("hs_ticket_priority") == "HIGH" for ticket in state["tickets"])
         case "hubspot.create_task":
             return len(state["tasks"])
         case _:
@@ -91,6 +81,8 @@ LOST = [
     ("hubspot.upsert_contact", "hubspot", "POST", "*/upsert"),
     ("hubspot.add_note", "hubspot", "POST", "*/notes"),
     ("hubspot.create_task", "hubspot", "POST", "*/tasks"),
+    ("hubspot.note_ticket", "hubspot", "POST", "*/notes"),
+    ("hubspot.update_ticket", "hubspot", "PATCH", "*/tickets/*"),
     ("slack.post_message", "slack", "POST", "*chat.postMessage"),
 ]
 
@@ -291,7 +283,10 @@ def test_a_draft_that_a_person_deleted_leaves_the_action_in_doubt_with_the_evide
     assert receipts(ledger) == []
 
 
-@pytest.mark.parametrize("kind", ["gmail.send_reply", "hubspot.add_note", "hubspot.create_task", "slack.post_message"])
+@pytest.mark.parametrize(
+    "kind",
+    ["gmail.send_reply", "hubspot.add_note", "hubspot.create_task", "hubspot.note_ticket", "slack.post_message"],
+)
 def test_what_a_dead_run_was_doing_is_looked_for_before_it_is_done_again(
     sandbox: Sandbox,
     ledger: Ledger,

@@ -15,8 +15,10 @@ from blocks.hubspot import HubSpot
 from blocks.ledger import Cursor, Ledger, Record
 from blocks.vendor import VendorError
 from flows.lead_triage import CARD, expectations, sender_of
+from flows.support_answer import CARD as SUPPORT
+from flows.support_answer import LABEL
 from sandbox.client import Sandbox
-from tasks import fetch
+from tasks import fetch, quarantine
 from tasks.checks import Suite
 from tasks.run import Run
 
@@ -531,3 +533,141 @@ def test_a_crm_that_is_down_leaves_the_records_where_they_are(
     with pytest.raises(VendorError, match="hubspot"), begin() as run:
         fetch.contacts(run, [number], sender_of)
     assert only(ledger, "A demo").state == "fetched"
+
+
+# By label
+
+
+@pytest.fixture
+def take_labelled(begin: Begin) -> Callable[..., tuple[list[int], list[str]]]:
+    """One run of the support answers that only takes in what carries their label."""
+
+    def run_once(limit: int = 100) -> tuple[list[int], list[str]]:
+        with begin(SUPPORT) as run:
+            return fetch.labelled(run, LABEL, limit=limit, suite=expectations), run.notes
+
+    return run_once
+
+
+@pytest.fixture
+def put_label(gmail: Gmail) -> Callable[..., str]:
+    """Puts a label on messages, making it when there is none; returns its id."""
+
+    def put(*ids: str, label: str = LABEL) -> str:
+        number = gmail.ensure_label(label)
+        for message_id in ids:
+            gmail.modify_labels(message_id, [number])
+        return number
+
+    return put
+
+
+def test_what_carries_the_label_is_taken_once_wherever_it_lies_and_nothing_else(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    gmail: Gmail,
+    take_labelled: Callable[..., Any],
+    taken: Callable[[], list[str]],
+    put_label: Callable[..., str],
+) -> None:
+    assert take_labelled() == ([], [])  # there is no such label yet
+    mails = {name: sandbox.write(sender="ann@x.example", subject=name, body="Why?") for name in ("in", "out", "none")}
+    old = sandbox.write(sender="ann@x.example", subject="old", body="Why?", date="Mon, 02 Mar 2020 09:00:00 +0000")
+    bin_, spam = (sandbox.write(sender="ann@x.example", subject=name, body="Why?") for name in ("bin", "spam"))
+    put_label(mails["in"].id, mails["out"].id, old.id, bin_.id, spam.id)
+    put_label(mails["none"].id, label="Support/Old")
+    gmail.modify_labels(mails["out"].id, [], ["INBOX", "UNREAD"])
+    gmail.modify_labels(bin_.id, ["TRASH"], ["INBOX"])
+    gmail.modify_labels(spam.id, ["SPAM"], ["INBOX"])
+    first, notes = take_labelled()
+    assert (taken(), notes) == (["in", "out"], [])
+    put_label(mails["none"].id)  # whenever a person puts it there
+    assert (take_labelled()[0], taken()) == ([*first, 3], ["in", "out", "none"])
+    with ledger.read() as session:
+        assert session.scalars(sa.select(Cursor)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("add", "remove", "why"),
+    [
+        ([], [LABEL], "somebody has taken the label Support off it"),
+        (["TRASH"], [], "it is in the trash"),
+        (["SPAM"], [LABEL], "it is in spam"),
+    ],
+)
+def test_what_a_person_took_away_before_it_was_read_is_skipped_with_the_reason(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    gmail: Gmail,
+    take_labelled: Callable[..., Any],
+    put_label: Callable[..., str],
+    before_reading: Callable[[Callable[[], object]], None],
+    add: list[str],
+    remove: list[str],
+    why: str,
+) -> None:
+    mail = sandbox.write(sender="ann@x.example", subject="changed", body="Why?")
+    support = put_label(mail.id)
+    before_reading(lambda: gmail.modify_labels(mail.id, add, [support for _ in remove]))
+    assert take_labelled()[0] == []
+    assert (only(ledger, "changed").state, only(ledger, "changed").reason) == ("skipped", why)
+
+
+def test_labelled_mail_that_no_person_wrote_to_us_is_skipped(
+    sandbox: Sandbox, ledger: Ledger, take_labelled: Callable[..., Any], put_label: Callable[..., str]
+) -> None:
+    ours = sandbox.write(sender=MAILBOX, subject="ours", body="Hello Ann")
+    away = sandbox.deliver(b"From: ann@x.example\r\nSubject: away\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.")
+    put_label(ours.id, away.id)
+    assert take_labelled()[0] == []
+    assert only(ledger, "ours").reason == "our own mail"
+    assert (only(ledger, "away").reason or "").startswith("auto-reply")
+
+
+def test_a_limit_on_labelled_mail_leaves_the_newest_to_the_next_runs(
+    sandbox: Sandbox, take_labelled: Callable[..., Any], taken: Callable[[], list[str]], put_label: Callable[..., str]
+) -> None:
+    subjects = ["one", "two", "three"]
+    put_label(*(sandbox.write(sender="ann@x.example", subject=subject, body="Why?").id for subject in subjects))
+    assert take_labelled(limit=2)[1] == ["1 more e-mails wait in the inbox (limit 2 a run)"]
+    assert taken() == subjects[:2]
+    take_labelled(limit=3)
+    assert taken() == subjects
+
+
+def test_a_replayed_e_mail_is_taken_though_its_label_is_gone(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    gmail: Gmail,
+    take_labelled: Callable[..., Any],
+    put_label: Callable[..., str],
+) -> None:
+    mail = sandbox.write(sender="ann@x.example", subject="again", body="Why?")
+    support = put_label(mail.id)
+    (number,), _ = take_labelled()
+    gmail.modify_labels(mail.id, [], [support, "INBOX"])
+    with ledger.write() as session:
+        session.execute(sa.update(Record).values(state="quarantined", reason="the model was wrong"))
+    quarantine.replay(ledger, [number], by="Mara")
+    assert take_labelled()[0] == [number]
+    assert only(ledger, "again").state == "fetched"
+
+
+def test_what_is_labelled_for_another_workflow_is_left_to_it(
+    sandbox: Sandbox, ledger: Ledger, begin: Begin, put_label: Callable[..., str]
+) -> None:
+    def take(unless: str) -> list[int]:
+        with begin() as run:
+            return fetch.inbox(run, query="in:inbox", limit=10, suite=expectations, unless=unless)
+
+    write(sandbox, "before")
+    assert len(take("Support")) == 1  # as long as nobody has made the label
+    mails = [sandbox.write(sender="ann@x.example", subject=name, body="Why?") for name in ("theirs", "ours")]
+    put_label(mails[0].id, label="support")
+    asked = len(sandbox.requests("google"))
+    assert len(take("SUPPORT")) == 2
+    names = [call["path"] for call in sandbox.requests("google")[asked:] if call["path"].endswith("/labels")]
+    assert len(names) == 1
+    assert only(ledger, "ours").state == "fetched"
+    record = only(ledger, "theirs")
+    assert (record.state, record.reason) == ("skipped", "labelled SUPPORT: another workflow's")

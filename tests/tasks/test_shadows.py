@@ -16,8 +16,9 @@ from blocks.ledger import Action, Ledger, Observation, Record, utcnow
 from blocks.mail import compose_reply
 from blocks.vendor import VendorError
 from flows.lead_triage import CARD
+from flows.support_answer import CARD as SUPPORT
 from sandbox.client import Delivered, Sandbox
-from tasks import observers, retention, shadows
+from tasks import actions, observers, retention, shadows
 from tasks.actions import KINDS, PostMessage, SendReply, UpsertContact
 from tasks.observers import OBSERVERS, SYSTEMS, UNKNOWABLE
 from tasks.performers import ACTION_HEADER
@@ -439,6 +440,68 @@ class TestComparing:
         with ledger.write() as session:
             session.execute(sa.update(Action).values(payload={"message": "m1"}))
         assert figures(compare(), "gmail.apply_label") == (0, 0, 1)
+
+
+class TestTickets:
+    """What came by ticket has no thread: nobody looks for one, and nothing is taken for known."""
+
+    @pytest.fixture
+    def wanted_for(self, ledger: Ledger, add_question: Callable[..., int]) -> Callable[..., int]:
+        def want(*actions: actions.Action, **changes: Any) -> int:
+            number = add_question("done", **changes)
+            with ledger.write() as session:
+                for action in actions:
+                    payload = action.model_dump(mode="json")
+                    session.add(
+                        Action(
+                            key=f"{number}:{action.kind}", workflow="support-answer", record_id=number,
+                            kind=action.kind, impact=action.impact, title=action.title, payload=payload, digest="d",
+                            credential=f"{action.kind.split('.')[0]}/{'inbox' if 'gmail' in action.kind else 'crm'}",
+                            explanation="", stage="shadow", state="shadow",
+                        )
+                    )  # fmt: skip
+            return number
+
+        return want
+
+    REPLY = SendReply(to=ANN, subject="Labels", body="Choose Narrow.")
+
+    @pytest.mark.usefixtures("accounts")
+    def test_what_people_did_about_it_is_not_known(
+        self, sandbox: Sandbox, ledger: Ledger, wanted_for: Callable[..., int], gmail: Gmail
+    ) -> None:
+        note = actions.NoteTicket(ticket_id="7", body="Answered.", at=utcnow())
+        tags = actions.UpdateTicket(ticket_id="7", properties={"hs_ticket_priority": "HIGH"})
+        wanted_for(self.REPLY, note, tags, ticket="7")
+        raw = compose_reply(to=ANN, subject="Labels", body="Choose Narrow.", in_reply_to="", references=())
+        gmail.send_draft(gmail.create_draft(raw, None))
+        before = len(sandbox.requests())
+        found = shadows.compare(ledger, SUPPORT)
+        assert len(sandbox.requests()) == before
+        assert {each.kind: (each.agreed, each.differed, each.unknown) for each in found.counts} == {
+            each.kind: (0, 0, 1) for each in (self.REPLY, note, tags)
+        }
+        assert (found.unreachable, found.missed, found.differences) == ({}, (), ())
+        (seen,) = observations(ledger)
+        assert seen.found["what"] == "it did not come by e-mail, and people may have answered it anywhere"
+        unknowable = {each.kind: each.unknowable for each in found.counts if each.unknowable}
+        assert unknowable == {kind: UNKNOWABLE[kind] for kind in (note.kind, tags.kind)}
+
+    @pytest.mark.usefixtures("accounts")
+    def test_it_stands_beside_an_e_mail_that_is_compared_as_ever(
+        self, sandbox: Sandbox, ledger: Ledger, wanted_for: Callable[..., int], gmail: Gmail
+    ) -> None:
+        there = sandbox.write(sender=ANN, subject="Labels", body="They are cut off.", date=DATE)
+        place = {"message_id": there.id, "thread_id": there.thread_id}
+        wanted_for(self.REPLY.model_copy(update=place), **place, rfc822_message_id=there.message_id)
+        wanted_for(self.REPLY, ticket="7")
+        wanted_for(actions.NoteTicket(ticket_id="8", body="Not answered.", at=utcnow()), ticket="8")
+        raw = compose_reply(to=ANN, subject="Labels", body="Narrow.", in_reply_to=there.message_id, references=())
+        gmail.send_draft(gmail.create_draft(raw, there.thread_id))
+        found = shadows.compare(ledger, SUPPORT)
+        assert figures(found, SendReply.kind) == (1, 0, 1)
+        assert (found.records, found.unreachable, found.missed) == (3, {}, ())
+        assert shadows.compare(ledger, SUPPORT, offline=True).counts == found.counts
 
 
 class TestRedacted:
