@@ -238,7 +238,7 @@ def about_ticket(record: Record, ticket: AskedByTicket, answer: SupportAnswer) -
         return [note(ticket, f"The documents do not answer this: {answer.missing or answer.summary}")]
     sources = ", ".join(dict.fromkeys(passage["heading"] for passage in cited(record, answer)))
     rest = f"\n\nStill open: {answer.missing}" if answer.missing else ""
-    return [reply(record, answer), note(ticket, f"Answered from the documents: {sources}{rest}")]
+    return [reply(record, answer), note(ticket, f"The documents answer this: {sources}{rest}")]
 
 
 def reply(record: Record, answer: SupportAnswer, email: Email | None = None) -> SendReply:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 5_000
 """Chunks that are scored for their words. A question's commonest words are left out where they would be more: they say
-least, and it is they that take the time. Which they are is counted over all chunks in SQLite, what is hidden among them:
-only in libraries of thousands of chunks can it decide on a word, and never on what the others are worth."""
+least, and it is they that take the time. SQLite counts them over all chunks, what is hidden among them: in a library of
+thousands of chunks that can decide on whether a word counts, and never on what it is worth."""
 
 EF_SEARCH = 200
 """How many neighbours pgvector's HNSW looks at: of its own (40) it would find less than is asked for."""
@@ -167,8 +167,9 @@ def _holding(connection: Connection, stem: str) -> NDArray[np.int64]:
     """The chunks that hold a word, each as often as it does."""
     import numpy as np
 
-    rows = connection.exec_driver_sql("SELECT doc FROM library_places WHERE term = ?", (stem,))
-    return np.fromiter((row[0] for row in rows), dtype=np.int64)
+    # As one text: thousands of rows, one by one, would take longer than the search itself.
+    found = connection.exec_driver_sql("SELECT group_concat(doc) FROM library_places WHERE term = ?", (stem,)).scalar()
+    return np.fromstring(str(found or ""), dtype=np.int64, sep=",")
 
 
 class _Held:
@@ -208,7 +209,8 @@ class _Held:
         import numpy as np
 
         scores = self.matrix @ vector
-        scores[~self._seen(documents)] = UNSEEN
+        if documents is not None:
+            scores[~self._seen(documents)] = UNSEEN
         most = min(most, len(scores))
         best = np.argpartition(-scores, most - 1)[:most] if most else np.empty(0, dtype=np.int64)
         best = best[scores[best] != UNSEEN]

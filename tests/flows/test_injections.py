@@ -444,7 +444,7 @@ def said(attack: dict[str, Any]) -> dict[str, Any]:
     told = [{"text": text, "sources": [1]} for text in attack.get("say", [])]
     if "cite" in attack:
         told = [{"text": "A demo is free.", "sources": attack["cite"]}]
-    labels = {"topic": "billing", "urgency": "high", "confidence": 1.0, "summary": "ok", "missing": ""}
+    labels = {"topic": "billing", "urgency": "high", "confidence": 1.0, "summary": "Fine.", "missing": ""}
     return labels | {"answer": told} | {name: attack[name] for name in ("summary", "missing") if name in attack}
 
 

@@ -175,8 +175,8 @@ def test_a_tickets_note_says_where_the_answer_stands_and_what_is_open(record: Ca
         return found
 
     both = answer(("Choose it.", (2, 3)), ("Then again.", (2,)), missing="Which printer.")
-    assert note(both).body == "Answered from the documents: Gate labels, Webhooks\n\nStill open: Which printer."
-    assert note(answer(NARROW)).body == "Answered from the documents: Gate labels"
+    assert note(both).body == "The documents answer this: Gate labels, Webhooks\n\nStill open: Which printer."
+    assert note(answer(NARROW)).body == "The documents answer this: Gate labels"
     assert note(answer(missing="All of it.")).body == "The documents do not answer this: All of it."
     assert note(answer()).body == "The documents do not answer this: Ann asks about labels."
 

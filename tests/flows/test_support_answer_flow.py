@@ -211,7 +211,7 @@ def test_what_is_approved_is_sent_once_in_its_thread_or_in_none(
     assert letter.thread_id not in (mail.thread_id, "")
     assert "Under Layout choose Narrow [1]." in letter.body
     (note,) = sandbox.records("notes")
-    assert "Answered from the documents: labels.md" in note["properties"]["hs_note_body"]
+    assert "The documents answer this: labels.md" in note["properties"]["hs_note_body"]
     (ticket,) = sandbox.records("tickets")
     assert (ticket["id"], ticket["properties"]["hs_ticket_category"]) == (number, "GENERAL_INQUIRY")
 

@@ -25,18 +25,14 @@ KILLS = 3
 # One process that has imported all there is forks for each attempt: an import takes a second and more.
 CHILDREN = """
 import json, os, signal, sys
-from pathlib import Path
 import sqlalchemy as sa
 import onnxruntime, tokenizers, numpy
 from blocks.library import Library
 from tasks import indexing
 from tasks.sources import Folder
 
-source = Folder(name="files", path=sys.argv[1], readers=("anyone",))
-attempts = json.loads(sys.argv[2])
 
-
-def index(url, statements):
+def index(folder, url, statements):
     library, said = Library.open(url), 0
 
     def count(*_):
@@ -47,27 +43,41 @@ def index(url, statements):
 
     sa.event.listen(library.engine, "before_cursor_execute", count)
     sa.event.listen(library.engine, "commit", count)
-    indexing.index(library, source)
+    indexing.index(library, Folder(name="files", path=folder, readers=("anyone",)))
 
 
-children = []
-for url, statements in attempts:
-    child = os.fork()
-    if child == 0:
-        index(url, statements)
-        os._exit(0)
-    children.append(child)
-print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+for line in sys.stdin:
+    folder, attempts = json.loads(line)
+    children = []
+    for url, statements in attempts:
+        child = os.fork()
+        if child == 0:
+            index(folder, url, statements)
+            os._exit(0)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    print(json.dumps(codes), flush=True)
 """
 
+Children = Callable[[Path, list[tuple[str, int]]], list[int]]
 
-def children(folder: Path, attempts: list[tuple[str, int]]) -> list[int]:
-    """Let processes index the folder at once, each killed before its so-manieth statement; returns how they ended."""
-    command = [sys.executable, "-c", CHILDREN, str(folder), json.dumps(attempts)]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    codes: list[int] = json.loads(done.stdout)
-    return codes
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    """Lets processes index a folder at once, each killed before its so-manieth statement; tells how they ended."""
+    mother = subprocess.Popen([sys.executable, "-c", CHILDREN], cwd=ROOT, text=True, stdin=-1, stdout=-1)
+    assert mother.stdin
+    assert mother.stdout
+    asked, told = mother.stdin, mother.stdout
+
+    def index(folder: Path, attempts: list[tuple[str, int]]) -> list[int]:
+        asked.write(json.dumps([str(folder), attempts]) + "\n")
+        asked.flush()
+        codes: list[int] = json.loads(told.readline())
+        return codes
+
+    yield index
+    mother.communicate()
 
 
 @pytest.fixture
@@ -113,7 +123,7 @@ def copies(
 
 @pytest.mark.both_databases
 def test_killed_at_any_moment_and_begun_again_it_ends_as_if_nothing_had_happened(
-    library: Library, files: Path, copies: Callable[[], str], reader: Lasting
+    library: Library, files: Path, copies: Callable[[], str], children: Children, reader: Lasting
 ) -> None:
     source = Folder(name="files", path=str(files), readers=("anyone",))
     indexing.index(library, source)
@@ -145,7 +155,7 @@ def test_killed_at_any_moment_and_begun_again_it_ends_as_if_nothing_had_happened
 
 @pytest.mark.both_databases
 def test_two_that_index_the_same_folder_at_once_end_with_one_copy_of_it(
-    library: Library, library_url: str, files: Path, reader: Lasting
+    library: Library, library_url: str, files: Path, children: Children, reader: Lasting
 ) -> None:
     assert texts(library, "gate") == []
     assert children(files, [(library_url, -1)] * 2) == [0, 0]
