@@ -16,7 +16,7 @@ from blocks.documents.limits import MOST_BYTES
 from blocks.library import INDEXED, Item, Known, Library
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from tasks.sources import Gone, Source
+from tasks.sources import Gone, Source, SourceError
 from tasks.verb import ACCOUNT, concurrently
 
 AHEAD = 8
@@ -106,6 +106,11 @@ def look(library: Library, source: Source, *, again: bool = False) -> Plan:
             return Plan(source, (), len(known), 0, found.cursor)
         found = source.look(None)
     items = found.items or {}
+    if known and not items and source.empty_is_odd:
+        raise SourceError(
+            f"source {source.name}: {source.place} holds nothing any more, as a disk that is not mounted does; what "
+            f"was indexed stays. If that is meant: signoff library forget {source.name}"
+        )
     removed = library.remove(source.name, [external_id for external_id in known if external_id not in items])
     library.relabel(source.name, [item for item in items.values() if _is_relabelled(item, known)])
     to_read = tuple(item for item in items.values() if _is_to_be_read(item, known, again=again))
@@ -116,7 +121,7 @@ def take_in(library: Library, source: Source, items: Sequence[Item], reader: Rea
     """Fetch, read and index documents. One that cannot be had or read is set aside with the reason; the others go on.
 
     Raises:
-        VendorError: the account is refused, or no document at all can be had: the vendor is down.
+        VendorError: the account is refused, or of several documents none can be had: the vendor is down.
         LibraryError: the library cannot be used.
     """
     began = time.monotonic()
@@ -193,7 +198,7 @@ def _fetched(
                     failures.append(outcome)
                     tally.left[item.name] = str(outcome)
                     tell(Done(item, "left"))
-    if failures and len(failures) == len(items):
+    if len(failures) > 1 and len(failures) == len(items):
         raise failures[0]
 
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from urllib.parse import quote, unquote_to_bytes
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -52,6 +52,9 @@ class Source(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    empty_is_odd: ClassVar[bool] = False
+    """Whether that nothing is there at all, where something was, is more likely an accident than meant."""
+
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")
 
     @property
@@ -82,6 +85,8 @@ class Source(BaseModel, ABC):
 
 class Folder(Source):
     """Files beneath a folder of this machine: documents, help pages saved as HTML, an export of old tickets."""
+
+    empty_is_odd = True  # an empty folder is what is left of a disk that is not mounted
 
     path: str
     """Relative paths begin in this checkout; `~` is the home of whoever runs it."""

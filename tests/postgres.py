@@ -128,8 +128,12 @@ def _reachable(where: Path, folder: Path) -> Path:
     """The programs, or a copy of them where the user that the server runs as could not get at them."""
     if os.getuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in where.parents):
         return where
-    shutil.copytree(where.parent, folder / "postgres", symlinks=True)
-    return folder / "postgres" / where.name
+    package = where.parents[1]
+    # With the shared libraries beside the package, which its programs look for by a relative path.
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / "programs" / part.name, symlinks=True)
+    return folder / "programs" / where.relative_to(package.parent)
 
 
 def _make_cluster(where: Path, folder: Path) -> None:

@@ -47,6 +47,9 @@ WRITER = -773201441120338811
 
 EXTENSION = "vector"  # which is pgvector's name in PostgreSQL
 
+PGVECTOR = (0, 8)
+"""Before this version an HNSW search with a condition may find next to nothing: it has no iterative scan."""
+
 INDEXED, REFUSED = "indexed", "refused"
 
 
@@ -553,8 +556,16 @@ def _make_if_missing(library: Library) -> None:
     with library.engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}")
+            _check_pgvector(library, connection)
         if not sa.inspect(connection).has_table(meta.name):  # another process may have been faster
             library._make(connection)
+
+
+def _check_pgvector(library: Library, connection: Connection) -> None:
+    found = connection.scalar(sa.text("SELECT extversion FROM pg_extension WHERE extname = :name"), {"name": EXTENSION})
+    if tuple(int(part) for part in str(found).split(".")[:2]) < PGVECTOR:
+        newer = ".".join(map(str, PGVECTOR))
+        raise LibraryError(f"the library {library.name} needs pgvector {newer} or newer; this database has {found}")
 
 
 def _why(error: sa.exc.SQLAlchemyError) -> str:

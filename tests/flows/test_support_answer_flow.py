@@ -203,7 +203,7 @@ def test_what_is_approved_is_sent_once_in_its_thread_or_in_none(
     assert set(approvals.respond_together(ledger, everything, approve=True, approver="Mara").values()) == {None}
     for _ in range(2):
         support_answer()
-    assert {action.state for action in actions(ledger)} == {"done"}
+    assert {(action.state, action.reason) for action in actions(ledger)} == {("done", None)}
     letter, reply = sorted(sandbox.sent(), key=lambda sent: sent.in_reply_to)
     assert (reply.thread_id, reply.to, reply.subject) == (mail.thread_id, ANN, "Re: Labels")
     assert reply.in_reply_to == mail.message_id

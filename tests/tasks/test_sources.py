@@ -117,6 +117,16 @@ class TestFolder:
         assert texts(library, "gates") == ["The gates open at six."]
         assert reader.files == 1
 
+    def test_a_folder_that_is_empty_all_at_once_is_named_and_nothing_is_forgotten(
+        self, files: Path, library: Library
+    ) -> None:
+        path = write(files / "root" / "a.md")
+        indexing.index(library, folder(files / "root"))
+        path.unlink()
+        with pytest.raises(SourceError, match=r"holds nothing any more.* signoff library forget files"):
+            indexing.index(library, folder(files / "root"))
+        assert texts(library, "gates") == ["The gates open at six."]
+
     @pytest.mark.parametrize(
         ("where", "number"),
         [("inner", errno.EACCES), ("inner", errno.EIO), ("", errno.ESTALE), ("", errno.ENOENT)],

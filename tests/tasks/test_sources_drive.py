@@ -133,8 +133,7 @@ class TestChanges:
         sandbox.unshare_file(source.folder, COLLEAGUES)
         sandbox.change_file(made, content="Salaries.")
         sandbox.fault("server_error", "google", f"*/{made}*", times=None)
-        with pytest.raises(VendorError):
-            run()
+        assert list(run().left) == ["gates.md"]
         assert hits(library, "gates", ANN) == []
 
     def test_what_is_moved_out_of_the_folder_is_forgotten(
