@@ -4,9 +4,11 @@ A returned text is located in its document by its words, by the longest runs tha
 in front of it, lost Markdown and other white space do not matter. A text that stands in several places counts for each.
 
 - `recall`: the share of the answer that the first 2,000 tokens of what was returned, in its order, hold; an answer that
-  is longer is held by 2,000 tokens of it. What is put in front of a text costs tokens like the rest.
+  is longer is held by 2,000 tokens of it. What is put in front of a text costs tokens like the rest;
 - `hit`: one of the first five texts is right: at least half of it is from the answer, or it holds at least half of one
-  of the answer's spans.
+  of the answer's spans;
+- `read`: the same within the first 2,000 tokens, which is all that will be read. Five texts of any length are a hit the
+  more easily the longer they are: a system that returns whole chapters is only told from a good one by this;
 - `rank`: one divided by the rank of the first right text (0 where none is); its mean is MRR.
 
 A token is a word or a punctuation mark.
@@ -47,6 +49,7 @@ class Score:
     """How one question went."""
 
     hit: float
+    read: float
     recall: float
     rank: float
     full: float
@@ -103,8 +106,14 @@ def score(question: Question, hits: Sequence[Hit], sources: Mapping[str, Source]
     first = right.index(True) + 1 if True in right else math.inf
     context = cut(hits)
     recall = _recall(question, context, gold, sources)
-    tokens = sum(len(TOKEN.findall(hit.text)) for hit in context)
-    return Score(float(first <= TOP), recall, 1 / first, float(recall >= FULL), tokens)
+    return Score(
+        hit=float(first <= TOP),
+        read=float(any(_right(hit, gold, sources) for hit in context[:TOP])),
+        recall=recall,
+        rank=1 / first,
+        full=float(recall >= FULL),
+        tokens=sum(len(TOKEN.findall(hit.text)) for hit in context),
+    )
 
 
 def cut(hits: Sequence[Hit], tokens: int = CONTEXT) -> list[Hit]:
@@ -122,7 +131,7 @@ def cut(hits: Sequence[Hit], tokens: int = CONTEXT) -> list[Hit]:
 def mean(scores: Sequence[Score]) -> dict[str, float]:
     """The mean of each figure, and how far it may be off by chance (one standard error)."""
     figures: dict[str, float] = {}
-    for name in ("hit", "recall", "rank", "full", "tokens"):
+    for name in ("hit", "read", "recall", "rank", "full", "tokens"):
         values = [float(getattr(one, name)) for one in scores]
         figures[name] = statistics.fmean(values)
         figures[f"{name}_error"] = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0

@@ -24,7 +24,7 @@ from benchmarks.retrieval.peers import ADAPTERS, OURS, Running, System
 K = 20
 WARM_UP = 3
 KEPT = "tuned.json"
-EMBEDDINGS = "embeddings.db"
+EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)

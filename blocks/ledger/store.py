@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
-from blocks.database import engine_options, enter_wal, with_driver
+from blocks.database import Turns, engine_options, reading, take_turns, with_driver
 from blocks.ledger.history import seal_new_rows
 from blocks.ledger.tables import Base
 
@@ -85,7 +85,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._reading = _reading(engine)
+        self._reading = reading(engine)
 
     @classmethod
     def open(cls, url: str | None = None) -> "Ledger":
@@ -156,12 +156,10 @@ def _open(url: str) -> Ledger:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LedgerError(f"the ledger {where} cannot be opened: {error}") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "connect", _configure_postgresql)
-        event.listen(engine, "begin", _begin_postgresql)
+    # Durable: after a power cut an intent that was journalled must still be there, or it is acted twice.
+    take_turns(engine, Turns(WRITER, BUSY_SECONDS, IDLE_SECONDS, durable=True))
+    if engine.dialect.name != "sqlite":
+        event.listen(engine, "connect", _leave_nul_out_of_statements)
     try:
         _migrate(engine)
     except sa.exc.DBAPIError as error:
@@ -179,61 +177,20 @@ def _parse(url: str) -> sa.URL:
     return parsed
 
 
-def _reading(engine: Engine) -> Engine:
-    """The same pool, for transactions that see the database as it was at their first look, and change nothing."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(signoff_read=True)
-    return engine.execution_options(signoff_read=True, isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-
-def _configure_postgresql(connection: Any, _: Any) -> None:
+def _leave_nul_out_of_statements(connection: Any, _: Any) -> None:
+    """For the statements that go past the session's rows."""
     from psycopg.types.string import StrDumper
 
     class WithoutNul(StrDumper):
-        """For the statements that go past the session's rows."""
-
         def dump(self, obj: str) -> Any:
             return super().dump(obj.replace(NUL, INSTEAD) if NUL in obj else obj)
 
     connection.adapters.register_dumper(str, WithoutNul)
-    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS * 1000:.0f}ms'")
-    # FULL's equal: what was committed survives a power cut, whatever the server's default is.
-    connection.execute("SET synchronous_commit = on")
-    connection.commit()
-
-
-def _begin_postgresql(connection: Connection) -> None:
-    """Writers take turns, as SQLite's do.
-
-    Reading a figure and writing what follows from it is then safe everywhere, also in code that nobody wrote with two
-    writers in mind, and no two transactions can lock each other out. It costs little: the history is a chain, so that
-    most transactions would wait for each other at their end anyway.
-    """
-    if not connection.get_execution_options().get("signoff_read", False):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
-
-
-def _configure_sqlite(connection: Any, _: Any) -> None:
-    # The driver must not begin transactions by itself: `_begin_sqlite` decides which kind.
-    connection.isolation_level = None
-    # First, so that the statements below wait too when another process is opening the same new file.
-    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    enter_wal(connection, BUSY_SECONDS)
-    # FULL, not NORMAL: after a power cut an intent that was journalled must still be there, or it is acted twice.
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that turns writer half way fails when another wrote meanwhile; an immediate one waits.
-    read_only = connection.get_execution_options().get("signoff_read", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _migrate(engine: Engine) -> None:
     # Looked at first without taking a turn: opening must not wait for those who write.
-    with _reading(engine).connect() as connection:
+    with reading(engine).connect() as connection:
         if _version(connection) == HEAD:
             return
     with engine.connect() as connection, connection.begin():

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from blocks import minilm
-from blocks.database import engine_options, enter_wal, with_driver
+from blocks.database import Turns, engine_options, reading, take_turns, with_driver
 from blocks.documents.model import Document
 from blocks.library import passages as cutting
 from blocks.library import words
@@ -128,7 +127,7 @@ class Library:
 
     def __init__(self, engine: Engine, model: Path | None = None) -> None:
         self.engine = engine
-        self._reading = _reading(engine)
+        self._reading = reading(engine)
         self.index: Index = PostgresIndex() if engine.dialect.name == "postgresql" else SqliteIndex()
         self._model = model
         self._shelves: tuple[str, Shelves] = ("", {})
@@ -529,17 +528,13 @@ def _open(url: str, model: str | None) -> Library:
     except (sa.exc.ArgumentError, ImportError) as error:
         raise LibraryError(f"SIGNOFF_LIBRARY_URL cannot be used ({error}); {ways}") from error
     library = Library(engine, Path(model) if model else None)
-    if engine.dialect.name == "sqlite":
-        if parsed.database:
-            try:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise LibraryError(f"the library {library.name} cannot be opened: {error}") from error
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "connect", _configure_postgresql)
-        event.listen(engine, "begin", _begin_postgresql)
+    if engine.dialect.name == "sqlite" and parsed.database:
+        try:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(f"the library {library.name} cannot be opened: {error}") from error
+    # Not durable: after a power cut the last documents are indexed again, which the next run does by itself.
+    take_turns(engine, Turns(WRITER, BUSY_SECONDS, IDLE_SECONDS, durable=False))
     try:
         _make_if_missing(library)
     except sa.exc.DBAPIError as error:
@@ -578,35 +573,3 @@ def _why(error: sa.exc.SQLAlchemyError) -> str:
     if "vector" in why and ("extension" in why or "type" in why):
         return f"{why}: install pgvector on the server (Debian: postgresql-NN-pgvector)"
     return why
-
-
-def _reading(engine: Engine) -> Engine:
-    """The same pool, for transactions that see the database as it was at their first look, and change nothing."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(signoff_read=True)
-    return engine.execution_options(signoff_read=True, isolation_level="REPEATABLE READ", postgresql_readonly=True)
-
-
-def _configure_postgresql(connection: Any, _: Any) -> None:
-    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS * 1000:.0f}ms'")
-    connection.commit()
-
-
-def _begin_postgresql(connection: Connection) -> None:
-    if not connection.get_execution_options().get("signoff_read", False):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
-
-
-def _configure_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    enter_wal(connection, BUSY_SECONDS)
-    # NORMAL: after a power cut the last documents may have to be indexed again, which the next run does by itself.
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("signoff_read", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
