@@ -450,14 +450,14 @@ class Gmail(Block):
         return SentMessage(message.id, message.thread_id)
 
     def drafts(self, thread_id: str | None = None) -> list[Draft]:
-        """The drafts of a thread, or all that there are, with their headers."""
-        drafts = self._api().drafts
-        return [
-            _draft(self._read(DRAFT_HEADERS_SHAPE, drafts.get(userId="me", id=draft.id, format="metadata")))
-            for page in self._pages(DRAFTS_SHAPE, drafts.list, maxResults=PAGE)
+        """The drafts of a thread, or all that there are, with their headers; one that was just sent is left out."""
+        found = (
+            self._draft(draft.id)
+            for page in self._pages(DRAFTS_SHAPE, self._api().drafts.list, maxResults=PAGE)
             for draft in page.drafts or ()
             if thread_id in (None, draft.message.thread_id)
-        ]
+        )
+        return [draft for draft in found if draft]
 
     def sent_with_header(self, thread_id: str, name: str, value: str) -> SentMessage | None:
         """The message of the thread that was sent with this header, or None.
@@ -549,6 +549,13 @@ class Gmail(Block):
         second = timedelta(seconds=1)
         after, before = int((message.internal_date - second).timestamp()), message.internal_date + 2 * second
         return message.id in self.list_message_ids(f"in:inbox after:{after} before:{int(before.timestamp())}")
+
+    def _draft(self, draft_id: str) -> Draft | None:
+        request = self._api().drafts.get(userId="me", id=draft_id, format="metadata")
+        try:
+            return _draft(self._read(DRAFT_HEADERS_SHAPE, request, gone=DraftGone))
+        except DraftGone:
+            return None
 
     def _label_id(self, name: str) -> str | None:
         return next((id for id, known in self.label_names().items() if known.lower() == name.lower()), None)

@@ -33,7 +33,7 @@ PLAIN = re.compile(r"(?<!\S)[\w(\"'$][^\s`#]*(?!\S)")
 FEWEST_WORDS = 5  # of a gold section; some have a heading and nothing under it
 
 SECTIONS = 25  # of a file of `many`
-WORDS = (80, 130)  # of a section of `many`: with its heading it fits MiniLM's 256 tokens
+WORDS = (60, 105)  # of a section of `many`: with its heading it fits MiniLM's 256 tokens
 CHANGED = 0.08  # of its words are replaced by other real ones
 INVENTED = 0.03  # and of them by names that occur once or twice, of which every real collection is full
 SYLLABLES = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ra", "se", "ti", "vo", "wu", "xa", "yo", "ze")

@@ -474,7 +474,9 @@ def answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Outcome:
     """One run of the support answers over every injection, labelled as a person would."""
+    channel: Channel = in_body
     if request.param == "obedient":
+        channel = in_all_but_html
         accounts()
         for number, attack in enumerate(TOLD):
             sandbox.script({"when": f"(v{number}.", "json": said(attack), "times": None})
@@ -486,7 +488,7 @@ def answered(
     gmail: Gmail = connections.load("gmail/inbox")
     label = gmail.ensure_label(LABEL)
     mails = [
-        in_all_but_html(f"n{number}@northwind.example", f"{text}\n\n(v{number % len(TOLD)}.)")
+        channel(f"n{number}@northwind.example", f"{text}\n\n(v{number % len(TOLD)}.)")
         for number, text in enumerate(own())
     ] + odd_ones()
     for raw in mails:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -25,11 +25,12 @@ from blocks.models import Reply, Request
 from blocks.vendor import VendorError
 from deployments import shadow
 from flows.lead_triage import lead_triage
-from flows.support_answer import CARD, LABEL, support_answer
+from flows.support_answer import CARD, LABEL, complaint, support_answer
 from prompts import Prompt
+from prompts.support_answer.answer import SupportAnswer
 from sandbox import company
 from sandbox.client import Delivered, Sandbox
-from tasks import approval_runs, approvals, quarantine, run, tickets
+from tasks import approval_runs, approvals, quarantine, run
 from tasks.retrieve import passages_of
 from tests.answering import built_in, company_library, leaks, open_ticket
 from tests.librarian import put
@@ -306,7 +307,7 @@ def test_a_question_that_was_set_aside_is_put_back_and_answered(
 
 
 @pytest.mark.usefixtures("claude", "manual", "deployment")
-def test_a_run_that_dies_at_any_verb_is_finished_by_the_next_without_doing_anything_twice(
+def test_a_run_that_dies_is_finished_by_the_next_without_doing_anything_twice(
     sandbox: Sandbox,
     ledger: Ledger,
     write: Callable[..., Delivered],
@@ -331,7 +332,7 @@ def test_a_run_that_dies_at_any_verb_is_finished_by_the_next_without_doing_anyth
         return search(library, question, *rest)
 
     monkeypatch.setattr(retrieve, "search", watched)
-    for module, verb in ((tickets, "new"), (retrieve, "passages"), (validate, "answers"), (act, "perform")):
+    for module, verb in ((retrieve, "passages"), (validate, "answers"), (act, "perform")):
         with monkeypatch.context() as patch:
             patch.setattr(module, verb, crash)
             with pytest.raises(Interrupted):
@@ -430,13 +431,19 @@ def everything(
         open_ticket(hubspot, "".join(theirs[:1]), **properties)
 
 
-def told(ledger: Ledger, record: Record) -> str:
-    """All that is said anywhere about a question, without the question itself."""
-    said = [str(record.answer)]
-    for action in actions(ledger):
+MADE_UP = SupportAnswer.model_validate(
+    said("Two sites cost 44.50 EUR each, or 195 EUR from five to eight, says Tom.")["json"]
+)
+"""What the handbook says, as a model would have it that knew it from elsewhere."""
+
+
+def told(record: Record, wanted: Sequence[ActionRow]) -> str:
+    """All that is said anywhere about a question, and the question where a form shows it."""
+    texts = [str(record.answer)]
+    for action in wanted:
         if action.record_id == record.id:
-            said += [json.dumps(action.payload, ensure_ascii=False), action.explanation]
-    return " ".join(said).replace("\\", "")
+            texts += [json.dumps(action.payload, ensure_ascii=False), action.explanation]
+    return " ".join(texts).replace("\\", "")
 
 
 def quoted_by_the_asker(record: Record) -> set[str]:
@@ -451,18 +458,19 @@ def test_whoever_asks_is_told_nothing_that_they_may_not_read_by_a_model_that_tel
     monkeypatch.setattr(run, "model_of", lambda _: gossip)
     summary = support_answer(limit=1000)
     assert summary.records["done"] > 60
-    found = rows(ledger, Record)
+    found, wanted = rows(ledger, Record), actions(ledger)
     strangers = [record for record in found if not str(record.payload.get("sender")).endswith("@dockwell.example")]
     answered = [record for record in strangers if record.state == "done" and record.answer["answer"]]
     assert len(answered) > 55
     for record in answered:
         assert {one["source"] for one in passages_of(record)} == {"help-centre"}
-        assert set(leaks(told(ledger, record))) <= quoted_by_the_asker(record)
+        assert set(leaks(told(record, wanted))) <= quoted_by_the_asker(record)
+        assert complaint(record, MADE_UP)
     mara = next(record for record in found if record.payload.get("sender") == "mara@dockwell.example")
     assert {"help-centre", "handbook"} >= {one["source"] for one in passages_of(mara)} >= {"handbook"}
     (reply,) = [action for action in actions(ledger, REPLY) if action.record_id == mara.id]
     assert (reply.payload["to"], reply.state) == ("mara@dockwell.example", "waiting")
-    assert leaks(told(ledger, mara))
+    assert leaks(told(mara, wanted))
 
     asked = set().union(*(quoted_by_the_asker(record) for record in strangers if "text" in record.payload))
     prompted = " ".join(prompt for prompt in gossip.told if "mara" not in prompt.lower().split("<question>")[-1])

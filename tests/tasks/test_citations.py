@@ -224,15 +224,11 @@ SAME_DAY = [
 
 
 @pytest.mark.parametrize("text", SAME_DAY)
-@pytest.mark.parametrize("passage", SAME_DAY)
-def test_a_day_is_the_same_in_every_form_and_language(text: str, passage: str) -> None:
-    assert wrong(f"It ends on {text}, at noon.", f"The offer ends on {passage}.") == []
-
-
-@pytest.mark.parametrize("other", ["2026-03-13", "2026-04-12", "2027-03-12"])
-@pytest.mark.parametrize("text", SAME_DAY)
-def test_another_day_is_objected_to_in_every_form_and_language(text: str, other: str) -> None:
-    assert wrong(f"It ends on {text}, at noon.", f"The offer ends on {other}.") == [text]
+def test_a_day_is_the_same_in_every_form_and_language_and_no_other(text: str) -> None:
+    for passage in SAME_DAY:
+        assert wrong(f"It ends on {text}, at noon.", f"The offer ends on {passage}.") == []
+    for other in ("2026-03-13", "2026-04-12", "2027-03-12"):
+        assert wrong(f"It ends on {text}, at noon.", f"The offer ends on {other}.") == [text]
 
 
 @pytest.mark.parametrize(
@@ -337,8 +333,8 @@ PARAPHRASED = json.loads(Path(__file__).with_name("paraphrases.json").read_text(
 """What a careful writer makes of a help article, in four languages; of each the article."""
 
 
-TRANSLATED = {"TVA", "IVA"}
-"""Abbreviations that have others in other languages: objected to, and then written out."""
+TRANSLATED = {"TVA", "IVA", "Francfort"}
+"""Abbreviations and places that are called otherwise in another language: objected to, and then left out or kept."""
 
 
 def test_what_a_careful_writer_makes_of_an_article_is_not_objected_to() -> None:

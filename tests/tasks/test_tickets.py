@@ -380,6 +380,32 @@ def test_two_tickets_of_one_person_get_a_reply_each(
     assert sorted(found(ledger)) == [False, True]
 
 
+def test_a_draft_that_is_sent_while_we_look_keeps_no_reply_from_going_out(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    gmail: Gmail,
+    letter: SendReply,
+    allow: Allow,
+    do: Do,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two replies go out at once: the one is a draft while the other looks through all drafts, and then is none."""
+    raw = compose_reply(to="bob@x.example", subject="x", body="x", in_reply_to="", references=(), sender=gmail.mailbox)
+    gmail.create_draft(raw, None)
+    read = Gmail._draft
+
+    def meanwhile(block: Gmail, draft_id: str) -> object:
+        monkeypatch.setattr(Gmail, "_draft", read)
+        block.send_draft(draft_id)
+        return read(block, draft_id)
+
+    monkeypatch.setattr(Gmail, "_draft", meanwhile)
+    approved = allow(letter)
+    do(approved)
+    assert (action_of(ledger, approved).state, action_of(ledger, approved).reason) == ("done", None)
+    assert sorted(mail.to for mail in sandbox.sent()) == [ANN, "bob@x.example"]
+
+
 def test_a_note_shows_a_strangers_text_as_text(
     sandbox: Sandbox, wanted: Callable[[str], Action], allow: Allow, do: Do
 ) -> None:
