@@ -219,7 +219,7 @@ class NoteTicket(Action):
 
 
 class UpdateTicket(Action):
-    """Set properties of a ticket: its category, its priority, its stage."""
+    """Fill in what is blank of a ticket's properties: its category, its priority."""
 
     kind = "hubspot.update_ticket"
     noun = "ticket"

@@ -220,19 +220,20 @@ def find_ticket_note(hubspot: HubSpot, action: NoteTicket, attempt: Attempt) -> 
 
 
 def update_ticket(hubspot: HubSpot, action: UpdateTicket, attempt: Attempt) -> Done:  # noqa: ARG001
-    """Absolute, so doing it again changes nothing."""
-    hubspot.update_ticket(action.ticket_id, action.properties)
-    return Done("hubspot", action.ticket_id)
+    """Only what is still blank: a person may have filled it in since it was wanted."""
+    held = hubspot.ticket(action.ticket_id, properties=tuple(action.properties)).properties
+    if blank := {name: value for name, value in action.properties.items() if not held.get(name)}:
+        hubspot.update_ticket(action.ticket_id, blank)
+    return Done("hubspot", action.ticket_id, {"set": sorted(blank)})
 
 
 def find_ticket(hubspot: HubSpot, action: UpdateTicket, attempt: Attempt) -> Done | None:  # noqa: ARG001
-    """The ticket, if it is as it should be; when it was deleted there is nothing to find."""
+    """The ticket, if nothing of what was wanted is blank any more; when it was deleted there is nothing to find."""
     try:
         held = hubspot.ticket(action.ticket_id, properties=tuple(action.properties)).properties
     except TicketGone:
         return None
-    same = all((held.get(name) or "") == value for name, value in action.properties.items())
-    return Done("hubspot", action.ticket_id) if same else None
+    return Done("hubspot", action.ticket_id) if all(held.get(name) for name in action.properties) else None
 
 
 def post_message(slack: Slack, action: PostMessage, attempt: Attempt) -> Done:

@@ -23,7 +23,7 @@ from flows.support_answer import CARD, NEW, asked, asker, expectations, question
 from sandbox.client import Delivered, Sandbox
 from tasks import fetch, performers, quarantine, tickets
 from tasks.act import Approved
-from tasks.actions import Action, SendReply
+from tasks.actions import Action, SendReply, UpdateTicket
 from tasks.run import Run
 from tasks.tickets import SOURCE, AskedByTicket
 from tests.answering import open_ticket
@@ -414,6 +414,17 @@ def test_a_note_shows_a_strangers_text_as_text(
     (note,) = sandbox.records("notes")
     assert note["associations"] == {"tickets": [action.targets()[0]]}
     assert "Answered: &lt;Layout&gt;<br>and more<br><small>signoff-" in note["properties"]["hs_note_body"]
+
+
+def test_what_people_have_set_on_a_ticket_stays(
+    hubspot: HubSpot, wanted: Callable[[str], Action], allow: Allow, do: Do
+) -> None:
+    ticket = wanted("hubspot.update_ticket").targets()[0]
+    hubspot.update_ticket(ticket, {"hs_ticket_priority": "LOW"})
+    properties = {"hs_ticket_priority": "HIGH", "hs_ticket_category": "BILLING_ISSUE"}
+    do(allow(UpdateTicket(ticket_id=ticket, properties=properties)))
+    kept = hubspot.ticket(ticket, properties=tuple(properties)).properties
+    assert kept == {"hs_ticket_priority": "LOW", "hs_ticket_category": "BILLING_ISSUE"}
 
 
 @pytest.mark.parametrize("kind", ["hubspot.note_ticket", "hubspot.update_ticket"])
