@@ -127,6 +127,7 @@ def test_a_destination_that_the_matrix_does_not_know_stops_it(monkeypatch: pytes
 
 
 def test_only_what_exists_can_be_chosen() -> None:
-    assert targets("hubspot") == ["hubspot.upsert_contact", "hubspot.add_note", "hubspot.create_task"]
+    crm = ["upsert_contact", "add_note", "create_task", "note_ticket", "update_ticket"]
+    assert targets("hubspot") == [f"hubspot.{kind}" for kind in crm]
     with pytest.raises(LookupError, match="there is no kind fax"):
         targets("fax")

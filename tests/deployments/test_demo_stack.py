@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -63,9 +64,13 @@ def test_without_a_terminal_it_approves_one_and_ends(checkout: Path) -> None:
     printed = ran_already() or run_without_a_terminal(checkout)
     rows = [int(number) for number in re.findall(r"^│ *(\d+) │", printed, re.MULTILINE)]
     inbox = len(list((checkout / "sandbox" / "company" / "inbox").glob("*.eml")))
-    assert rows == list(range(1, inbox + 1))
+    tickets = json.loads((checkout / "sandbox" / "company" / "hubspot.json").read_text(encoding="utf-8"))["tickets"]
+    new = [ticket for ticket in tickets if ticket["properties"].get("hs_pipeline_stage") == "1"]
+    assert rows == list(range(1, inbox + len(new) + 1))
     assert f"{inbox} e-mails:" in printed
     assert "lead-triage runs gated, a person decides everything: held-out cases right in intent:" in printed
+    assert re.search(r"^#\d+, Send reply to \S+, as it waits for sign-off:$", printed, re.MULTILINE)
+    assert re.search(r"^  \| \[1\] \S", printed, re.MULTILINE)
     assert "Carried out" in printed
     assert re.search(r"^  To: \S+@\S+\.example", printed, re.MULTILINE)
     assert "Traceback" not in printed

@@ -181,7 +181,7 @@ class TestRefusals:
         said = io.StringIO()
         monkeypatch.setattr("sys.stderr", said)
         assert exit_code_of(lambda: app(["eval", "nothing"], result_action="return_value")) == 1
-        assert said.getvalue() == "signoff: there is no prompt nothing; there are lead_triage\n"
+        assert said.getvalue() == "signoff: there is no prompt nothing; there are lead_triage, support_answer\n"
 
     def test_no_held_out_cases(self, signoff: Signoff) -> None:
         prompt = prompt_of()
