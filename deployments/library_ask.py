@@ -28,6 +28,9 @@ from tasks.retrieval_eval import RetrievalScores
 ANSWERS = "support-answer"
 """The workflow whose prompt answers questions."""
 
+SHOWN = 10
+"""Questions that are printed of those that were missed."""
+
 MEASURES = {
     "recall_at_3": "sections that answer among the first 3",
     "hit_at_5": "one of them among the first 5",
@@ -96,12 +99,16 @@ def evaluate(file: str | None, *, as_json: bool) -> int:
         views.as_json(asdict(found) | {"scores": found.scores.model_dump(), "is_worse": found.is_worse})
         return int(found.is_worse)
     _print_scores(found.scores, found.previous)
-    for one in found.missed:
+    for one in found.missed[:SHOWN]:
         views.console.print(Text(f"\nmissed: {views.printable(one.question)}", style="yellow"))
         views.console.print(Text(f"  wanted {views.printable(one.wanted)}"))
         views.console.print(Text(f"  found  {views.printable('; '.join(one.found)) or 'nothing'}", style="dim"))
-    for place in found.unknown:
-        views.errors.print(Text(f"the library holds no section {views.printable(place)}"), soft_wrap=True)
+    if len(found.missed) > SHOWN:
+        views.console.print(f"\n... and {len(found.missed) - SHOWN} more: --json names them all", markup=False)
+    if found.unknown:
+        named = "; ".join(views.printable(place) for place in found.unknown[:3])
+        what = counted(len(found.unknown), "section")
+        views.errors.print(Text(f"The library does not hold {what} that questions name: {named}", style="yellow"))
     if found.is_worse:
         views.errors.print("Less is found than the last time: see what was missed.", style="red")
     return int(found.is_worse)

@@ -155,18 +155,25 @@ def evaluate(ledger: Ledger, library: Library, questions: Sequence[Question], so
         source: what the ledger calls the questions: a file's name.
 
     Raises:
-        QuestionError: no question is answerable.
+        QuestionError: no question names a section, or the library holds none of those that they name.
         LibraryError: the library cannot be used.
     """
-    if not any(question.sections for question in questions):
+    places = {place for question in questions for place in question.sections}
+    if not places:
         raise QuestionError("none of the questions names a section that answers it")
+    unknown = tuple(_unknown(library, questions))
+    if len(unknown) == len(places):
+        raise QuestionError(
+            f"the library holds none of the sections that {source} asks about ({unknown[0]}, ...): index those "
+            "documents first, or write questions about your own"
+        )
     began = utcnow()
     answers = [(question, _ask(library, question)) for question in questions]
     scores = _scored(answers)
     version = _version(library)
     digest = hashlib.sha256("\n".join(sorted(q.model_dump_json() for q in questions)).encode()).hexdigest()
     previous = _keep(ledger, library, scores, version, source, digest, (utcnow() - began).total_seconds())
-    return Outcome(scores, tuple(_missed(answers)), tuple(_unknown(library, questions)), version, previous)
+    return Outcome(scores, tuple(_missed(answers)), unknown, version, previous)
 
 
 @dataclass(frozen=True)
