@@ -113,9 +113,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_library_of_other_documents_measures_nothing(ledger: Ledger, two: Library) -> None:
     elsewhere = Place(title="Prices", heading="Plans")
-    with pytest.raises(
-        QuestionError, match=r"none of the sections that x asks about \(Prices > Plans,"
-    ):
+    with pytest.raises(QuestionError, match=r"none of the sections that x asks about \(Prices > Plans,"):
         evaluate(ledger, two, [asked("What does it cost?", elsewhere)], "x")
     assert newest(ledger) is None
 
