@@ -29,7 +29,7 @@ from tests import earned
 
 BIN = Path(sys.executable).parent
 TRIAGE_SECONDS = 150
-ACTION_SECONDS = 60
+ACTION_SECONDS = 120
 
 
 def eventually(what: str, found: Callable[[], Any], seconds: float = ACTION_SECONDS, every: float = 0.1) -> Any:
