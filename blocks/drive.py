@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_core import PydanticCustomError
 
 from blocks.shape import CamelPart, Digits, Id, Part, Shape
-from blocks.vendor import Failures, Once, VendorError, without_frames
+from blocks.vendor import Failures, Once, VendorError, as_kind, without_frames
 
 if TYPE_CHECKING:
     from googleapiclient.discovery import Resource
@@ -461,7 +461,7 @@ class Drive(Block):
         try:
             return self._read(CHANGES_SHAPE, request)
         except VendorError as error:
-            raise _as(ChangesExpired, error, UNKNOWN_TOKEN) from None
+            raise as_kind(ChangesExpired, error, UNKNOWN_TOKEN) from None
 
     def _change(self, id: str, change: _Change) -> Change:
         found = change.file
@@ -531,7 +531,7 @@ class Drive(Block):
         try:
             return request.execute(http=http)
         except VendorError as error:
-            raise (_as(gone, error) if gone else error) from None
+            raise (as_kind(gone, error) if gone else error) from None
         except ValueError as error:  # Google's client has read it as JSON, which it was called and is not
             raise self._failures().unreadable(request.methodId, str(error)) from None
 
@@ -609,12 +609,3 @@ def _read_token(token: str) -> tuple[str | None, str]:
 
 def _gigabytes(size: str) -> str:
     return f"{int(size) / 1e9:.1f}"
-
-
-def _as(
-    kind: type[VendorError], error: VendorError, statuses: frozenset[int] = frozenset({httpx.codes.NOT_FOUND})
-) -> VendorError:
-    """The same failure as `kind` when it has one of these statuses, else unchanged."""
-    if error.status not in statuses:
-        return error
-    return kind(error.vendor, error.operation, error.reason, permanent=True, status=error.status)

@@ -17,7 +17,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks.shape import Bytes, CamelPart, Digits, Id, Millis, Part, Shape
-from blocks.vendor import Failures, Once, VendorError, without_frames
+from blocks.vendor import Failures, Once, VendorError, as_kind, without_frames
 
 if TYPE_CHECKING:
     from googleapiclient.discovery import Resource
@@ -378,7 +378,7 @@ class Gmail(Block):
                     newest = page.history_id
                 ids |= dict.fromkeys(_arrived(page))
         except VendorError as error:
-            raise _as(HistoryExpired, error) from None
+            raise as_kind(HistoryExpired, error) from None
         return list(ids), newest
 
     def get_raw(self, message_id: str) -> RawMessage:
@@ -569,7 +569,7 @@ class Gmail(Block):
         try:
             return request.execute()
         except VendorError as error:
-            raise (_as(gone, error) if gone else error) from None
+            raise (as_kind(gone, error) if gone else error) from None
         except ValueError as error:  # Google's client has read it as JSON, which it was called and is not
             raise self._failures().unreadable(request.methodId, str(error), write=write) from None
 
@@ -626,10 +626,3 @@ def _draft(draft: _DraftWithHeaders) -> Draft:
 
 def _headers(message: _WithHeaders) -> dict[str, str]:
     return {header.name.lower(): header.value for header in message.payload.headers or ()}
-
-
-def _as(kind: type[VendorError], error: VendorError) -> VendorError:
-    """The same failure as `kind` when it is a 404, else unchanged."""
-    if error.status != httpx.codes.NOT_FOUND:
-        return error
-    return kind(error.vendor, error.operation, error.reason, permanent=True, status=error.status)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from blocks.hubspot_parts import Object, Paging, with_properties
 from blocks.shape import AnyId, CamelPart, Id, Shape
-from blocks.vendor import VendorError
+from blocks.vendor import VendorError, as_kind
 
 NOTE_TO_TICKET = 228  # hubspot.crm.AssociationType
 
@@ -60,9 +60,7 @@ def unless_gone() -> Iterator[None]:
     try:
         yield
     except VendorError as error:
-        if error.status != 404:
-            raise
-        raise TicketGone(error.vendor, error.operation, error.reason, permanent=True, status=404) from None
+        raise as_kind(TicketGone, error) from None
 
 
 # Which ones

@@ -94,6 +94,16 @@ def _rebuild(kind: type[VendorError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
+NOT_FOUND = frozenset({404})
+
+
+def as_kind(kind: type[VendorError], error: VendorError, statuses: frozenset[int] = NOT_FOUND) -> VendorError:
+    """The same failure as `kind`, which is permanent, when it has one of these statuses; else unchanged."""
+    if error.status not in statuses:
+        return error
+    return kind(error.vendor, error.operation, error.reason, permanent=True, status=error.status)
+
+
 @dataclass(frozen=True)
 class Failures:
     """Words every failure of one vendor.

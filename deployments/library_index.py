@@ -103,7 +103,7 @@ def _plainly(error: ValueError) -> str:
 def _index(library: Library, source: Source, *, again: bool, quiet: bool) -> Tally:
     try:
         plan = indexing.look(library, source, again=again)
-        tally = Tally(source.name, unchanged=plan.unchanged, removed=plan.removed)
+        tally = plan.tally()
         with _bar(source.name, len(plan.to_read), quiet=quiet) as tell:
             indexing.work(library, plan, tally, tell)
     except (SourceError, MissingCredential, VendorError) as error:

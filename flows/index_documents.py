@@ -51,7 +51,7 @@ def _index(ledger: Ledger, library: Library, source: Source, reader: Reader) -> 
         plan = index.look(ledger, library, source)
         if isinstance(plan, Tally):
             return plan
-        tally = Tally(source.name, unchanged=plan.unchanged, removed=plan.removed)
+        tally = plan.tally()
         for start in range(0, len(plan.to_read), BATCH):
             tally.add(index.take_in(ledger, library, source, plan.to_read[start : start + BATCH], reader))
     except VendorError as error:  # after all of Prefect's retries; what was taken in before stays

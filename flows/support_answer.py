@@ -196,7 +196,7 @@ def variables(record: Record) -> dict[str, Any]:
         "subject": found.subject,
         "date": f"{found.sent_at:%A %d %B %Y}",
         "text": found.text,
-        "passages": retrieve.told(record),
+        "passages": retrieve.told(retrieve.passages_of(record)),
     }
 
 
@@ -211,7 +211,7 @@ def name_of(record: Record) -> str:
 def complaint(record: Record, answer: BaseModel) -> str:
     """What is wrong with an answer's citations; nothing when every sentence stands where it says."""
     said = SupportAnswer.model_validate(answer.model_dump())
-    return "; ".join(citations.objections(said.answer, retrieve.cited_texts(record)))
+    return "; ".join(citations.objections(said.answer, retrieve.cited_texts(retrieve.passages_of(record))))
 
 
 def decide(record: Record) -> list[Action]:

@@ -6,7 +6,7 @@ What a model costs is set aside and written down as in any workflow: each questi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +15,16 @@ from pydantic import BaseModel
 
 import prompts
 from blocks.ledger import Ledger, Record, utcnow
-from blocks.library import Library, Scope, search, within
+from blocks.library import Library, Scope
 from blocks.models import Model, Reply, Request
 from prompts import Prompt
-from tasks import citations, records, retention, versions
+from tasks import citations, records, retention, retrieve, versions
 from tasks.answers import judge
 from tasks.budget import Budget
 from tasks.card import Card, Stage
 from tasks.plain import counted
 from tasks.prompt import fit, within_budget
-from tasks.retrieve import CANDIDATES, MOST, TOKENS, as_passage
+from tasks.retrieve import Passage
 from tasks.run import Run, alive
 from tasks.validate import ASK_AGAIN, FINAL
 
@@ -41,7 +41,7 @@ class Answered:
     """What the documents say."""
 
     answer: BaseModel
-    passages: tuple[dict[str, Any], ...]
+    passages: tuple[Passage, ...]
     """What it was made of, as `retrieve.as_passage` has it."""
     model: str
 
@@ -54,8 +54,7 @@ def ask(ledger: Ledger, library: Library, card: Card, model: Model, question: st
         LibraryError: the library cannot be used.
         VendorError: the model could not be reached.
     """
-    hits = within(search(library, question, scope, CANDIDATES), TOKENS)
-    passages = tuple(as_passage(number, hit) for number, hit in zip(range(1, MOST + 1), hits, strict=False))
+    passages = tuple(retrieve.find(library, question, scope))
     prompt = prompts.load(card.prompt)
     request = fit(Request(prompt, _variables(prompt, question, passages)), model.input_limit())
     with _paid(ledger, card, model, request) as pay:
@@ -88,9 +87,9 @@ def _paid(ledger: Ledger, card: Card, model: Model, request: Request) -> Iterato
         yield pay
 
 
-def _asked(prompt: Prompt, passages: Sequence[Mapping[str, Any]], request: Request, pay: Pay) -> BaseModel:
+def _asked(prompt: Prompt, passages: Sequence[Passage], request: Request, pay: Pay) -> BaseModel:
     """Ask, and again with what was wrong, at most twice."""
-    texts = {int(passage["number"]): f"{passage['heading']}\n{passage['text']}" for passage in passages}
+    texts = retrieve.cited_texts(passages)
     corrections: list[tuple[str, str]] = []
     while len(corrections) <= ASK_AGAIN:
         reply = pay(Request(prompt, request.variables, tuple(corrections)), len(corrections) + 1)
@@ -106,10 +105,9 @@ def _asked(prompt: Prompt, passages: Sequence[Mapping[str, Any]], request: Reque
     raise NotAnswered(f"no usable answer after {counted(len(corrections), 'attempt')}: {corrections[-1][1]}")
 
 
-def _variables(prompt: Prompt, question: str, passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _variables(prompt: Prompt, question: str, passages: Sequence[Passage]) -> dict[str, Any]:
     """What the prompt is told: the question and the passages; whatever else it can be told is left blank."""
-    told = [{name: passage[name] for name in ("number", "heading", "text")} for passage in passages]
-    known = {"text": question, "passages": told, "date": f"{utcnow():%A %d %B %Y}"}
+    known = {"text": question, "passages": retrieve.told(passages), "date": f"{utcnow():%A %d %B %Y}"}
     return {name: known.get(name, "") for name in prompt.variables}
 
 

@@ -413,13 +413,13 @@ def _tell(run: Run, waiting: int, limit: int, blamed: Collection[str], changes: 
 def _check(rows: list[dict[str, Any]], suite: Suite) -> None:
     """Quarantine, in place, the rows that the suite refuses."""
     fresh = {row["external_id"]: row for row in rows if row.get("state") == records.FETCHED}
-    reasons = unfit([_as_checked(key, row["payload"]) for key, row in fresh.items()], suite)
+    reasons = unfit([as_checked(key, row["payload"]) for key, row in fresh.items()], suite)
     for key, reason in reasons.items():
         fresh[key] |= {"state": records.QUARANTINED, "reason": reason}
 
 
-def _as_checked(key: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """An e-mail's fields, and `said`: subject and text together, since some people write only one of them."""
+def as_checked(key: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """A message's fields, and `said`: subject and text together, since some people write only one of them."""
     return {**payload, "said": f"{payload['subject']} {payload['text']}", "id": key}
 
 

@@ -34,10 +34,9 @@ class Plan:
     removed: int
     cursor: str | None
 
-    @property
-    def total(self) -> int:
-        """All documents that the source has."""
-        return len(self.to_read) + self.unchanged
+    def tally(self) -> Tally:
+        """What is done once the source was looked at: all but the reading."""
+        return Tally(self.source.name, unchanged=self.unchanged, removed=self.removed)
 
 
 @dataclass
@@ -138,9 +137,7 @@ def take_in(library: Library, source: Source, items: Sequence[Item], reader: Rea
                 tally.added += 1
             tell(Done(item, "indexed"))
         else:
-            library.refuse(source.name, item, content, str(outcome))
-            tally.refused[item.name] = str(outcome)
-            tell(Done(item, "refused"))
+            _refuse(library, source, item, str(outcome), tally, tell, content)
     tally.seconds = time.monotonic() - began
     return tally
 
@@ -209,8 +206,10 @@ def _fetch(source: Source, item: Item) -> tuple[bytes, str | None] | Gone | OSEr
         return error
 
 
-def _refuse(library: Library, source: Source, item: Item, reason: str, tally: Tally, tell: Tell) -> None:
-    library.refuse(source.name, item, None, reason)
+def _refuse(
+    library: Library, source: Source, item: Item, reason: str, tally: Tally, tell: Tell, content: str | None = None
+) -> None:
+    library.refuse(source.name, item, content, reason)
     tally.refused[item.name] = reason
     tell(Done(item, "refused"))
 
@@ -256,6 +255,6 @@ def index(library: Library, source: Source, tell: Tell = silent, *, again: bool 
         LibraryError: the library cannot be used.
     """
     plan = look(library, source, again=again)
-    tally = Tally(source.name, unchanged=plan.unchanged, removed=plan.removed)
+    tally = plan.tally()
     work(library, plan, tally, tell)
     return tally

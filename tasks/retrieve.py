@@ -23,6 +23,9 @@ MOST = 8
 CANDIDATES = 30
 """Passages that are looked at before those that repeat each other are left out."""
 
+Passage = dict[str, Any]
+"""A passage as it is kept with a record: see `as_passage`."""
+
 Question = Callable[[Record], str]
 """What a record asks, in its own words: plain function, no I/O."""
 
@@ -54,17 +57,26 @@ def passages(
     library = Library.open()
     if not any(source.documents for source in library.status()):
         run.note("the library holds no document yet, so nothing can be answered from it: signoff library index")
-    found: dict[int, list[dict[str, Any]]] = {}
+    only = None if sources is None else frozenset(sources)
+    found: dict[int, list[Passage]] = {}
     for record in batch:
-        only = None if sources is None else frozenset(sources)
         scope = Scope(tuple(frozenset(one) for one in audiences(record)), only)
-        hits = within(search(library, question(record), scope, CANDIDATES), TOKENS)
-        found[record.id] = [as_passage(number, hit) for number, hit in zip(range(1, MOST + 1), hits, strict=False)]
+        found[record.id] = find(library, question(record), scope)
     with run.ledger.write() as session:
         records.move(session, ({"id": r.id, "context": {**(r.context or {}), LIBRARY: found[r.id]}} for r in batch))
 
 
-def as_passage(number: int, hit: Hit) -> dict[str, Any]:
+def find(library: Library, question: str, scope: Scope) -> list[Passage]:
+    """The passages for one question, numbered from 1: at most `MOST`, and no more than `TOKENS` together.
+
+    Raises:
+        LibraryError: the library cannot be used, or holds nothing yet.
+    """
+    hits = within(search(library, question, scope, CANDIDATES), TOKENS)
+    return [as_passage(number, hit) for number, hit in zip(range(1, MOST + 1), hits, strict=False)]
+
+
+def as_passage(number: int, hit: Hit) -> Passage:
     """What is kept of a hit with a record, and what a prompt is told of it."""
     return {
         "number": number,
@@ -78,17 +90,17 @@ def as_passage(number: int, hit: Hit) -> dict[str, Any]:
     }
 
 
-def passages_of(record: Record) -> list[dict[str, Any]]:
+def passages_of(record: Record) -> list[Passage]:
     """The passages that are kept with a record."""
-    found: list[dict[str, Any]] = (record.context or {}).get(LIBRARY, [])
+    found: list[Passage] = (record.context or {}).get(LIBRARY, [])
     return found
 
 
-def told(record: Record) -> list[dict[str, Any]]:
-    """A record's passages as a prompt is told of them: number, heading and text."""
-    return [{name: passage[name] for name in ("number", "heading", "text")} for passage in passages_of(record)]
+def told(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Passages as a prompt is told of them: number, heading and text."""
+    return [{name: passage[name] for name in ("number", "heading", "text")} for passage in passages]
 
 
-def cited_texts(record: Record) -> Mapping[int, str]:
+def cited_texts(passages: Sequence[Passage]) -> Mapping[int, str]:
     """By number, what a citation is compared with: heading and text."""
-    return {passage["number"]: f"{passage['heading']}\n{passage['text']}" for passage in passages_of(record)}
+    return {passage["number"]: f"{passage['heading']}\n{passage['text']}" for passage in passages}

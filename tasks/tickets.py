@@ -13,7 +13,7 @@ from blocks.ledger import Record, insert
 from blocks.mail.html_text import html_to_text
 from tasks import drift, records
 from tasks.checks import Suite, unfit
-from tasks.fetch import claim, unknown
+from tasks.fetch import as_checked, claim, unknown
 from tasks.run import Run
 from tasks.verb import verb
 
@@ -59,7 +59,7 @@ def new(run: Run, *, stage: str, limit: int, suite: Suite) -> list[int]:
         drift.seen(run, "hubspot:ticket")
     fresh = unknown(run.ledger, run.card.workflow, SOURCE, list(found))
     rows = [_arrived(run, found[ticket_id]) for ticket_id in fresh[:limit]]
-    reasons = unfit([_as_checked(row) for row in rows], suite)
+    reasons = unfit([as_checked(row["external_id"], row["payload"]) for row in rows], suite)
     rows = [_set_aside(row, reasons.get(row["external_id"])) for row in rows]
     with run.ledger.write() as session:
         if rows:
@@ -88,11 +88,6 @@ def _arrived(run: Run, ticket: Ticket) -> dict[str, Any]:
         "reason": None,
         "failures": 0,
     }
-
-
-def _as_checked(row: dict[str, Any]) -> dict[str, Any]:
-    payload = row["payload"]
-    return {**payload, "said": f"{payload['subject']} {payload['text']}", "id": row["external_id"]}
 
 
 def _set_aside(row: dict[str, Any], why: str | None) -> dict[str, Any]:

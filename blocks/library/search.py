@@ -15,7 +15,7 @@ from blocks.library.index import MOST_ROWS, Found
 from blocks.library.passages import heading_of, tokens_of
 from blocks.library.readers import STRANGERS, may_see
 from blocks.library.store import Library, LibraryError
-from blocks.library.tables import documents, meta, passages
+from blocks.library.tables import documents, passages
 
 CANDIDATES = 300
 """Chunks that each of the two ways brings along."""
@@ -141,8 +141,7 @@ def check_format(library: Library, connection: Connection) -> None:
     Raises:
         LibraryError: it was; or nothing was ever indexed.
     """
-    found = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "format"))
-    if found != library.format:
+    if library.format_of(connection) != library.format:
         raise LibraryError(
             f"the library {library.name} was indexed by another version or embedding model: run `signoff library index`"
         )

@@ -237,7 +237,7 @@ class Library:
             LibraryError: the embedding model does not load.
         """
         with self.write() as connection:
-            if self._format_of(connection) != self.format:
+            if self.format_of(connection) != self.format:
                 self._make_anew(connection)
             found = {"name": source, "place": place}
             new = self._insert(sources).values(**found)
@@ -312,7 +312,7 @@ class Library:
             return
         with self.write() as connection:
             for item in items:
-                mine = sa.and_(documents.c.source == source, documents.c.external_id == item.external_id)
+                mine = _is(source, item.external_id)
                 new = {"readers": sorted(item.readers), "name": item.name}
                 new |= {"link": item.link} if item.link else {}
                 new |= {"version": item.version} if version else {}
@@ -324,7 +324,7 @@ class Library:
         removed = 0
         with self.write() as connection:
             for external_id in external_ids:
-                mine = sa.and_(documents.c.source == source, documents.c.external_id == external_id)
+                mine = _is(source, external_id)
                 found = connection.scalar(sa.select(documents.c.id).where(mine))
                 if found is not None:
                     self._delete(connection, [found])
@@ -394,7 +394,8 @@ class Library:
     def _insert(self, table: sa.Table) -> Any:
         return (postgresql if self.engine.dialect.name == "postgresql" else sqlite).insert(table)
 
-    def _format_of(self, connection: Connection) -> str | None:
+    def format_of(self, connection: Connection) -> str | None:
+        """By which rules what it holds was indexed."""
         return connection.scalar(sa.select(meta.c.value).where(meta.c.key == "format"))
 
     def _make_anew(self, connection: Connection) -> None:
@@ -413,7 +414,7 @@ class Library:
         connection.execute(sa.update(meta).where(meta.c.key == "generation").values(value=_chance()))
 
     def _replace(self, connection: Connection, row: dict[str, Any]) -> int:
-        mine = sa.and_(documents.c.source == row["source"], documents.c.external_id == row["external_id"])
+        mine = _is(row["source"], row["external_id"])
         before = connection.scalar(sa.select(documents.c.id).where(mine))
         if before is not None:
             self._delete(connection, [before])
@@ -488,6 +489,10 @@ def _described(source: str, item: Item) -> Mapping[str, Any]:
         "readers": sorted(item.readers),
         "bytes": item.size or 0,
     }
+
+
+def _is(source: str, external_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(documents.c.source == source, documents.c.external_id == external_id)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -81,8 +81,10 @@ def test_what_is_found_is_kept_with_the_record_beside_what_is_known_of_its_sende
         "source": "manual",
         "readers": ["anyone"],
     }
-    assert retrieve.told(record) == [{name: passage[name] for name in ("number", "heading", "text")}]
-    assert retrieve.cited_texts(record) == {1: f"Manual > Labels\n{passage['text']}"}
+    assert retrieve.told(retrieve.passages_of(record)) == [
+        {name: passage[name] for name in ("number", "heading", "text")}
+    ]
+    assert retrieve.cited_texts(retrieve.passages_of(record)) == {1: f"Manual > Labels\n{passage['text']}"}
 
 
 @pytest.mark.usefixtures("sandbox")
