@@ -48,8 +48,10 @@ bench: install ## how fast, next to the bare SDK
 	@$(BIN)/python -m benchmarks.triage
 	@$(BIN)/python -m benchmarks.evaluate
 	@$(BIN)/python -m benchmarks.embedded
-	@if [ -n "$$SIGNOFF_DATA" ]; then $(BIN)/python -m benchmarks.library --rounds 1 --pdfs 200; \
-		else echo "benchmarks.library needs the public data sets: SIGNOFF_DATA=FOLDER make bench"; fi
+	@if [ -n "$$SIGNOFF_DATA" ]; then $(BIN)/python -m benchmarks.speech "$$SIGNOFF_DATA/audio" && \
+		$(BIN)/python -m benchmarks.documents "$$SIGNOFF_DATA/invoice2data" && \
+		$(BIN)/python -m benchmarks.library --rounds 1 --pdfs 200; \
+		else echo "benchmarks.library, .speech and .documents need the public data sets: SIGNOFF_DATA=FOLDER make bench"; fi
 
 chaos: install ## every fault, at every destination, with a kill -9 at every moment (10 minutes)
 	@$(BIN)/python -m tests.chaos

@@ -1,5 +1,6 @@
 """Claude, or any server that speaks Anthropic's Messages protocol (llama.cpp, Ollama, vLLM)."""
 
+import base64
 import functools
 import json
 import re
@@ -14,9 +15,10 @@ from prefect.blocks.core import Block
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
 from blocks import anthropic_batches as batches
+from blocks import anthropic_turns as turns
 from blocks import guard
 from blocks.anthropic_batches import BATCH_PRICE
-from blocks.models import Reply, Request
+from blocks.models import Conversation, Picture, Reply, Request, Turn
 from blocks.prices import Rates, Tokens, list_cost
 from blocks.shape import Id, Part, Shape
 from blocks.vendor import Failures, Once, VendorError, without_frames
@@ -24,7 +26,7 @@ from prompts import Prompt
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIStatusError
-    from anthropic.types import MessageParam, TextBlockParam
+    from anthropic.types import ImageBlockParam, MessageParam, TextBlockParam
     from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 # What the vendor adds to a prompt for an answer by schema, besides that schema.
@@ -78,6 +80,11 @@ class _Message(Part):
     usage: _Usage
 
 
+class _Count(Part):
+    input_tokens: Count
+
+
+COUNT_SHAPE = Shape("claude", "token-count", _Count)
 MESSAGE_SHAPE = Shape("claude", "message", _Message)
 CONTENT_SHAPE = Shape("claude", "content", _Content)
 TEXT_SHAPE = Shape("claude", "content", _Text)
@@ -88,7 +95,7 @@ INPUT_CHARACTERS = 90_000
 
 
 class Claude(Block):
-    """A Claude model. Implements `blocks.models.Model`."""
+    """A Claude model. Implements `blocks.models.Model` and `blocks.models.Converser`."""
 
     _block_type_name: ClassVar[str | None] = "Claude"
     _block_type_slug: ClassVar[str | None] = "claude"
@@ -148,6 +155,11 @@ class Claude(Block):
         """The model's name, as the vendor calls it."""
         return self.model
 
+    @property
+    def sees(self) -> bool:
+        """It does, whichever model it is."""
+        return True
+
     def identity(self, prompt: Prompt) -> str:  # noqa: ARG002
         """The model's name, and what of the block can change its answers: another server, and another longest input."""
         server = re.sub(r"^\w+://", "", self.address).partition("/")[0].rpartition("@")[2].lower()
@@ -189,8 +201,9 @@ class Claude(Block):
             VendorError: permanent, when the model's price is not known.
         """
         system, messages = _turns(request)
-        texts = [system, *(str(message["content"]) for message in messages)]
+        texts = [system, *(_text_of(message) for message in messages)]
         size = sum(len(text.encode()) for text in texts) + _schema_bytes(request.prompt.answer) + OVERHEAD_TOKENS
+        size += sum(map(_picture_tokens, request.pictures))
         cached = size if len(system) >= CACHED_SYSTEM_CHARACTERS else 0  # to write the cache costs extra
         return self._cost(Tokens(input=size, output=request.prompt.settings.max_tokens, cache_write=cached))
 
@@ -209,6 +222,66 @@ class Claude(Block):
         create = self.get_client().messages.with_raw_response.create
         message, request_id = self._send("messages.create", lambda: create(**params), self._failures(), write=True)
         return self._reply(message, time.perf_counter() - started, request_id)
+
+    def size(self, conversation: Conversation) -> int:
+        """Tokens that a conversation has at most: a token per byte, and what the vendor adds for its tools."""
+        return turns.size(conversation) + OVERHEAD_TOKENS
+
+    def price(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """The most US dollars that so many tokens can cost: to write them into the cache costs extra.
+
+        Raises:
+            VendorError: permanent, when the model's price is not known.
+        """
+        return self._cost(Tokens(input=input_tokens, output=output_tokens, cache_write=input_tokens))
+
+    @without_frames
+    def count(self, conversation: Conversation) -> int:
+        """Tokens that a conversation has, as the vendor counts them, which is free; `size` where a server cannot say.
+
+        Raises:
+            VendorError: the vendor could not be asked.
+        """
+        count = self.get_client().messages.with_raw_response.count_tokens
+        failures = self._failures()
+        try:
+            raw, _ = self._send(
+                "messages.count_tokens", lambda: count(model=self.model, **turns.params(conversation)), failures
+            )
+        except VendorError as error:
+            if error.status in (404, 405, 501):  # a server of one's own, which has no such route
+                return self.size(conversation)
+            raise
+        return COUNT_SHAPE.read(raw, "messages.count_tokens").input_tokens
+
+    @without_frames
+    def converse(self, conversation: Conversation) -> Turn:
+        """Take an agent's next step. A refusal or a cut turn is one too, told by its `stop_reason`: it has been paid.
+
+        Raises:
+            VendorError: `unknown` when the reply was lost: it may be asked again, and may have been paid.
+            SchemaDrift: the reply is not what it was; it has been paid for.
+        """
+        self._priced.get(lambda: self._cost(Tokens(0, 0)))
+        params = {"model": self.model, "max_tokens": conversation.max_tokens, **turns.params(conversation)}
+        started = time.perf_counter()
+        create = self.get_client().messages.with_raw_response.create
+        raw, _ = self._send("messages.create", lambda: create(**params), self._failures(), write=True)
+        seconds = time.perf_counter() - started
+        message = MESSAGE_SHAPE.read(raw, "messages.create", write=True)
+        for part in message.content:
+            CONTENT_SHAPE.read(part, "messages.create", write=True)
+        turns.read_content(message.content, "messages.create")
+        tokens = _tokens(message.usage)
+        return Turn(
+            content=message.content,
+            model=message.model,
+            stop_reason=message.stop_reason or "unknown",
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            seconds=seconds,
+            cost=self._cost(tokens),
+        )
 
     @without_frames
     def submit_batch(self, requests: Mapping[str, Request]) -> str:
@@ -390,11 +463,36 @@ class Claude(Block):
 def _turns(request: Request) -> tuple[str, list["MessageParam"]]:
     """The system text, and the turns: the question, then each wrong answer and what was wrong with it."""
     system, user = request.prompt.render(dict(request.variables))
-    messages: list[MessageParam] = [{"role": "user", "content": user}]
+    shown = [_picture_block(picture) for picture in request.pictures]
+    messages: list[MessageParam] = [
+        {"role": "user", "content": [*shown, {"type": "text", "text": user}] if shown else user}
+    ]
     for answer, complaint in request.corrections:
         messages.append({"role": "assistant", "content": answer.strip() or NO_ANSWER})
         messages.append({"role": "user", "content": complaint})
     return system, messages
+
+
+def _text_of(message: "MessageParam") -> str:
+    """What a turn says, without its pictures."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    blocks: list[Any] = list(content)
+    return "".join(block["text"] for block in blocks if block["type"] == "text")
+
+
+def _picture_block(picture: Picture) -> "ImageBlockParam":
+    data = base64.b64encode(picture.jpeg).decode()
+    return {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": data}}
+
+
+def _picture_tokens(picture: Picture) -> int:
+    """The most tokens that a picture costs: one for each 750 pixels, and a few for it to be there; with a fifth on top.
+
+    Source: https://platform.claude.com/docs/en/build-with-claude/vision
+    """
+    return picture.width * picture.height // 600 + 100
 
 
 def _system_block(system: str) -> "TextBlockParam":

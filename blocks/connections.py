@@ -15,8 +15,14 @@ BLOCKS = {
     "slack": ("blocks.slack", "Slack"),
     "claude": ("blocks.anthropic", "Claude"),
     "drive": ("blocks.drive", "Drive"),
+    "stripe": ("blocks.stripe", "Stripe"),
+    "notion": ("blocks.notion", "Notion"),
 }
 """Block type slug -> module and class. Modules are imported when a credential of theirs is first asked for."""
+
+
+ROWS = "ledger/rows"
+"""The one destination that needs no credential: the tables in the ledger's own database."""
 
 
 class MissingCredential(Exception):
@@ -55,6 +61,11 @@ def load(credential: str) -> Any:
 
 def load_if_present(credential: str) -> Any | None:
     """The block `type/name`, or None when nobody has saved one."""
+    if credential == ROWS:
+        from blocks.ledger import Ledger
+        from blocks.rows import Rows
+
+        return Rows(Ledger.open())
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 

@@ -16,7 +16,8 @@ import urllib3
 from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
-from blocks import guard, hubspot_tickets
+from blocks import guard, hubspot_deals, hubspot_tickets
+from blocks.hubspot_deals import Deal, DealContact, Happened
 from blocks.hubspot_parts import Object, Paging, with_properties
 from blocks.hubspot_tickets import NOTE_TO_TICKET, Listed, Ticket
 from blocks.shape import AnyId, CamelPart, Part, Shape
@@ -163,6 +164,7 @@ class Apis:
     pool: Pool
     contacts: Any
     tickets: Any
+    deals: Any
     pipelines: Any
     notes: Any
     note_batch: Any
@@ -419,6 +421,60 @@ class HubSpot(Block):
             ids = self._associated("ticket", ticket_id, "notes")
         return self._notes(ids)
 
+    @without_frames
+    def deals(self, stages: Collection[str]) -> list[Deal]:
+        """The deals that are in one of these stages, the longest there first; deleted ones are left out.
+
+        Lists all deals of the account and chooses here, as `tickets` does: HubSpot's search lags behind.
+
+        Raises:
+            SchemaDrift: a deal came back without a property that is read, which was renamed or deleted in HubSpot.
+        """
+        ask = partial(
+            self._api().deals.get_page, limit=BATCH, properties=hubspot_deals.ASKED, associations=["contacts"]
+        )
+        listed = self._pages("list deals", hubspot_deals.DEALS_SHAPE, ask)
+        found = (hubspot_deals.read_deal(each, "list deals") for each in listed)
+        return sorted((deal for deal in found if deal.stage in stages), key=lambda deal: (deal.entered_at, deal.id))
+
+    @without_frames
+    def deal(self, deal_id: str) -> Deal:
+        """One deal, as it is now.
+
+        Raises:
+            DealGone: it was deleted.
+            SchemaDrift: like `deals`.
+        """
+        with hubspot_deals.unless_gone():
+            reply = self._api().deals.get_by_id(
+                deal_id, properties=hubspot_deals.ASKED, associations=["contacts"], **RAW
+            )
+        return hubspot_deals.read_deal(self._json("read deal", reply), "read deal")
+
+    @without_frames
+    def contacts_of_deals(self, deals: Collection[Deal]) -> dict[str, list[DealContact]]:
+        """By deal, its contacts that have an address, in HubSpot's order; it knows no primary one."""
+        wanted = dict.fromkeys(id for deal in deals for id in deal.contact_ids)
+        read = self._read_by_id("contact", self._api().contacts, wanted, hubspot_deals.CONTACT_PROPERTIES)
+        known = {id: found for id, properties in read if (found := hubspot_deals.read_contact(id, properties))}
+        return {deal.id: [known[id] for id in deal.contact_ids if id in known] for deal in deals}
+
+    @without_frames
+    def history_of_deal(self, deal_id: str) -> list[Happened]:
+        """The notes and tasks on a deal, oldest first.
+
+        Raises:
+            DealGone: it was deleted.
+        """
+        with hubspot_deals.unless_gone():
+            notes = self._associated("deal", deal_id, "notes")
+            tasks = self._associated("deal", deal_id, "tasks")
+        read_notes = self._read_by_id("note", self._api().note_batch, notes, ("hs_note_body", "hs_timestamp"))
+        read_tasks = self._read_by_id(
+            "task", self._api().task_batch, tasks, ("hs_task_subject", "hs_task_status", "hs_timestamp")
+        )
+        return hubspot_deals.happened(read_notes, read_tasks)
+
     def _all_tickets(self, properties: Sequence[str]) -> Iterator[Listed]:
         operation, names = "list tickets", hubspot_tickets.asked(properties)
         ask = partial(self._api().tickets.get_page, limit=BATCH, properties=names, associations=["contacts"])
@@ -516,6 +572,7 @@ class HubSpot(Block):
             pool=pool,
             contacts=over(crm.contacts.batch_api),
             tickets=over(crm.tickets.basic_api),
+            deals=over(crm.deals.basic_api),
             pipelines=over(crm.pipelines.pipelines_api),
             notes=over(crm.objects.notes.basic_api),
             note_batch=over(crm.objects.notes.batch_api),

@@ -119,7 +119,8 @@ def _moment_text(value: object) -> str:
     return str(value)
 
 
-def _blank_as_none(value: object) -> object:
+def blank_as_none(value: object) -> object:
+    """What was set once and cleared is as if it had never been set."""
     return None if value == "" else value  # which HubSpot gives for what was set once, and cleared
 
 
@@ -132,7 +133,7 @@ OWN: Mapping[str, Any] = {
     "hs_pipeline_stage": Id,
     "createdate": Moment,
     "hs_lastmodifieddate": Moment,
-    "closed_date": Annotated[Moment | None, BeforeValidator(_blank_as_none)],
+    "closed_date": Annotated[Moment | None, BeforeValidator(blank_as_none)],
 }
 """The properties that make a `Ticket`."""
 
@@ -148,12 +149,14 @@ class _Contacts(CamelPart):
     paging: Paging | None = None
 
 
-class _Associations(CamelPart):
+class Associations(CamelPart):
+    """What an object belongs to."""
+
     contacts: _Contacts | None = None
 
 
 class _Ticket(Object):
-    associations: _Associations | None = None
+    associations: Associations | None = None
 
 
 class _Tickets(CamelPart):
@@ -206,21 +209,25 @@ def read_ticket(reply: object, operation: str, properties: Collection[str]) -> L
     """
     found = ticket_shape(asked(properties)).read(reply, operation)
     values = found.properties
-    contacts = (found.associations or _Associations()).contacts or _Contacts(results=[])
+    contacts = (found.associations or Associations()).contacts or _Contacts(results=[])
     ticket = Ticket(
         id=found.id,
         subject=values["subject"] or "",
         content=values["content"] or "",
         pipeline=values["hs_pipeline"],
         stage=values["hs_pipeline_stage"],
-        created_at=_utc(values["createdate"]),
-        modified_at=_utc(values["hs_lastmodifieddate"]),
-        closed_at=_utc(values["closed_date"]) if values["closed_date"] else None,
+        created_at=utc(values["createdate"]),
+        modified_at=utc(values["hs_lastmodifieddate"]),
+        closed_at=utc(values["closed_date"]) if values["closed_date"] else None,
         properties={name: values[name] for name in properties},
     )
-    # A contact is listed once for each label that it has on the ticket.
-    ids = tuple(dict.fromkeys(each.id for each in contacts.results))
-    return Listed(ticket, ids, bool(contacts.paging and contacts.paging.next))
+    return Listed(ticket, contacts_of(found.associations), bool(contacts.paging and contacts.paging.next))
+
+
+def contacts_of(associations: Associations | None) -> tuple[str, ...]:
+    """The ids of the contacts; one is listed once for each label that it has there."""
+    listed = associations.contacts if associations else None
+    return tuple(dict.fromkeys(each.id for each in listed.results)) if listed else ()
 
 
 def closed_stages(reply: object, operation: str) -> frozenset[tuple[str, str]]:
@@ -233,5 +240,6 @@ def closed_stages(reply: object, operation: str) -> frozenset[tuple[str, str]]:
     )
 
 
-def _utc(text: str) -> datetime:
+def utc(text: str) -> datetime:
+    """A moment of HubSpot's, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)

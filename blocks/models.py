@@ -1,11 +1,20 @@
 """One interface for whatever answers a prompt: Claude, a server that speaks its protocol, or the embedded model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
 from prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that goes with a question: JPEG, and its size in pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,8 @@ class Request:
     prompt: Prompt
     variables: Mapping[str, Any]
     corrections: tuple[tuple[str, str], ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    """What it is shown, before the text. A model that cannot see leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,10 @@ class Model(Protocol):
     def model_id(self) -> str:
         """The model's name and version."""
 
+    @property
+    def sees(self) -> bool:
+        """Whether it looks at a request's pictures."""
+
     def identity(self, prompt: Prompt) -> str:
         """Whatever of the model decides its answers to this prompt: its name, and what it has learnt from."""
 
@@ -56,6 +71,70 @@ class Model(Protocol):
 
     def ask(self, request: Request) -> Reply:
         """Ask once.
+
+        Raises:
+            VendorError: the model could not be reached or refused the call.
+        """
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A tool as a model is told of it."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What an agent's model is asked to go on with.
+
+    `messages` are in the form of the Messages protocol: an agent's turns go back as they came, whatever is in them.
+    """
+
+    system: str
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[ToolSpec]
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What an agent's model said next: content blocks, as they are sent back to it."""
+
+    content: Sequence[Mapping[str, Any]]
+    model: str
+    stop_reason: str = "end_turn"
+    input_tokens: int = 0
+    """All that went in, cached ones included."""
+    output_tokens: int = 0
+    seconds: float = 0.0
+    cost: Decimal = Decimal(0)  # US dollars
+
+
+class Converser(Protocol):
+    """Whatever takes an agent's steps: Claude, a server that speaks its protocol, or a workflow's own rules."""
+
+    @property
+    def model_id(self) -> str:
+        """The model's name and version."""
+
+    def size(self, conversation: Conversation) -> int:
+        """Tokens that this conversation has at most; cheap, and high by a few times."""
+
+    def count(self, conversation: Conversation) -> int:
+        """Tokens that this conversation has, as the vendor counts them.
+
+        Raises:
+            VendorError: the vendor could not be asked.
+        """
+
+    def price(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """The most US dollars that so many tokens can cost."""
+
+    def converse(self, conversation: Conversation) -> Turn:
+        """Take one step.
 
         Raises:
             VendorError: the model could not be reached or refused the call.

@@ -161,7 +161,8 @@ class Shape(Generic[P]):
             place = (*place, error["ctx"]["field"])
         absent = error["type"] in ("missing", "renamed")
         around = _at(reply, place[:-1])
-        keys = [_short(key) for key in around][:MOST_KEYS] if isinstance(around, dict) else []
+        new = _strangers(around, _names(self.kind), str(place[-1])) if absent and isinstance(around, dict) else []
+        beside = [_short(key) for key in around] if isinstance(around, dict) else []
         expected = _expected(error)
         came = "nothing" if absent else kind_of(error["input"])
         return SchemaDrift(
@@ -172,8 +173,8 @@ class Shape(Generic[P]):
             problem="is missing from the reply" if absent else _odd(came, expected),
             expected=expected,
             came=came,
-            keys=keys,
-            new=_strangers(around, _names(self.kind), str(place[-1])) if absent and isinstance(around, dict) else (),
+            keys=list(dict.fromkeys([*new, *beside]))[:MOST_KEYS],  # the new ones, however many stand before them
+            new=new,
             write=write,
         )
 

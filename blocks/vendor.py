@@ -40,6 +40,8 @@ SECRET_SHAPES = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 ***"),
     (re.compile(r"(?i)((?:https?://|\burl: )[^\s?#'\"]*)[?#][^\s'\")]+"), r"\1?***"),
     (re.compile(r"\b(?:xox[a-z]-|sk-ant-|ya29\.|GOCSPX-|1//|pat-[a-z]{2}\d-)[\w./-]{4,}"), "***"),
+    (re.compile(r"\b(?:[rs]k_(?:live|test)_|whsec_)\w{4,}"), "***"),  # Stripe's
+    (re.compile(r"\b(?:ntn_|secret_)[A-Za-z0-9]{20,}"), "***"),  # Notion's
 )
 REASON_LENGTH = 300
 

@@ -66,6 +66,7 @@ def decide(
     workflow: str | None,
     kind: str | None,
     body_file: str | None,
+    changes: Sequence[str] = (),
     comment: str,
     approver: str | None,
     yes: bool,
@@ -74,16 +75,17 @@ def decide(
     """Approve or reject; one that cannot be decided does not stop the others. 1 when any could not."""
     ledger = Ledger.open()
     chosen = _chosen(ledger, ids, workflow=workflow, kind=kind)
-    if len(chosen) > 1 and body_file:
-        raise CommandError("--body-file replaces the text of one action: give one number")
+    if len(chosen) > 1 and (body_file or changes):
+        what = "--body-file replaces the text" if body_file else "--set changes values"
+        raise CommandError(f"{what} of one action: give one number")
     if (len(chosen) > 1 or not ids) and not yes:
         _confirm(chosen, approve=approve)
-    who, body = approver or getpass.getuser(), _read(body_file)
+    who, edits = approver or getpass.getuser(), _edits(body_file, changes)
     if len(chosen) > 1:
         numbers = [action.id for action in chosen]
         errors = approvals.respond_together(ledger, numbers, approve=approve, approver=who, comment=comment)
     else:
-        errors = {chosen[0].id: _respond(ledger, chosen[0].id, approve, who, comment, body)}
+        errors = {chosen[0].id: _respond(ledger, chosen[0].id, approve, who, comment, edits)}
     outcomes: list[dict[str, object]] = [
         {
             "id": action.id,
@@ -98,10 +100,10 @@ def decide(
 
 
 def _respond(
-    ledger: Ledger, action_id: int, approve: bool, approver: str, comment: str, body: str | None
+    ledger: Ledger, action_id: int, approve: bool, approver: str, comment: str, edits: dict[str, str]
 ) -> approvals.ApprovalError | None:
     try:
-        approvals.respond(ledger, action_id, approve=approve, approver=approver, comment=comment, body=body)
+        approvals.respond(ledger, action_id, approve=approve, approver=approver, comment=comment, edits=edits)
     except approvals.ApprovalError as error:
         return error
     return None
@@ -130,9 +132,18 @@ def _confirm(chosen: Sequence[Action], *, approve: bool) -> None:
         raise CommandError("nothing was decided")
 
 
-def _read(body_file: str | None) -> str | None:
-    if body_file is None:
-        return None
+def _edits(body_file: str | None, changes: Sequence[str]) -> dict[str, str]:
+    """By the form's boxes, what is to stand in them."""
+    edits: dict[str, str] = {} if body_file is None else {"body": _read(body_file)}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or not name.strip():
+            raise CommandError(f"--set {change}: write it as --set total=4.11")
+        edits[name.strip()] = text
+    return edits
+
+
+def _read(body_file: str) -> str:
     try:
         return sys.stdin.read() if body_file == "-" else Path(body_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -131,6 +131,9 @@ def _told(event: Event) -> str:
             return f"{said.get('vendor')} {said.get('external_id')}{found}"
         case "model call":
             return f"{said.get('model')}: {said.get('stop_reason')}"
+        case "tool call":
+            failed = ", which failed" if said.get("is_error") else ""
+            return f"{said.get('tool')} ({said.get('impact')}){failed}"
         case "redacted":
             return f"{said.get('fields')} fields, by {said.get('by')}"
         case _:

@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
+from cyclopts.validators import Number
 
 app = App(
     name="signoff",
@@ -26,6 +27,8 @@ quarantine = App(name="quarantine", help="What was set aside: list, show, replay
 app.command(quarantine)
 library = App(name="library", help="The company's documents: index, search, ask, status.", group=work)
 app.command(library)
+rows = App(name="rows", help="What documents have become: list, show, remove.", group=work)
+app.command(rows)
 
 Port = Annotated[int | None, Parameter(help="The Prefect server's port. By default 4200.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
@@ -35,6 +38,10 @@ Approver = Annotated[str | None, Parameter(name="--as", help="Who decides. By de
 Comment = Annotated[str, Parameter(help="Why. A rejection with a reason teaches.")]
 BodyFile = Annotated[
     str | None, Parameter(allow_leading_hyphen=True, help="Send this file's text instead of the draft; - for stdin.")
+]
+Changes = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative="", help="Change a value of a row, as --set total=4.11; may be given again."),
 ]
 Sources = Annotated[
     tuple[str, ...], Parameter(name="--source", negative="", help="Only of this source; may be given again.")
@@ -76,12 +83,20 @@ def up(
 
 @app.command(group=start)
 def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system pick one.")] = 4280) -> int:
-    """Start only the pretend company (Gmail, HubSpot, Slack and Claude on loopback), until Ctrl-C."""
+    """Start only the pretend company (Gmail, HubSpot, Stripe, Slack, Notion, Claude on loopback), until Ctrl-C."""
     from sandbox import company
     from sandbox.server import serve
 
     serve(port, company=company.load())
     return 0
+
+
+@app.command(group=start)
+def mcp(*, person: Annotated[str, Parameter(name="--as", help="Whose assistant it is: the ledger names them.")]) -> int:
+    """Offer the billing tools to a person's own assistant (MCP on standard streams), through the same gate."""
+    from deployments.mcp_server import serve
+
+    return serve(person)
 
 
 @app.command(group=start)
@@ -236,6 +251,94 @@ def ask_library(
     from deployments.library_ask import ask
 
     return ask(question, sources=source, reader=reader, model=model, as_json=json)
+
+
+@app.command(group=work)
+def extract(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    schema: Annotated[
+        str | None, Parameter(help="invoice, receipt or contract. By default what it calls itself.")
+    ] = None,
+    html: Annotated[str | None, Parameter(help="Also write a page that shows every value on the paper.")] = None,
+    json: Json = False,
+) -> int:
+    """Read one document on this machine (PDF, scan, text), without an account or a key; nothing is stored.
+
+    Parameters
+    ----------
+    file:
+        Its path, or - for what is piped in.
+    """
+    from deployments.extract import extract
+
+    return extract(file, schema=schema, html=html, as_json=json)
+
+
+MOST = 2**31 - 1
+RowNumber = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))]
+
+
+@rows.command(name="tables")
+def list_tables(*, json: Json = False) -> int:
+    """List the kinds of document, their tables, and how many rows each has."""
+    from deployments.rows import list_tables
+
+    return list_tables(as_json=json)
+
+
+@rows.command(name="list")
+def list_rows(
+    kind: str,
+    /,
+    *,
+    limit: Annotated[int, Parameter(help="At most so many, the newest first.", validator=Number(gte=1, lte=MOST))] = 50,
+    csv: Annotated[bool, Parameter(negative="", help="Print CSV.")] = False,
+    json: Json = False,
+) -> int:
+    """List the rows of a kind of document.
+
+    Parameters
+    ----------
+    kind:
+        invoice, receipt, contract, or a schema of your own.
+    """
+    from deployments.rows import list_rows
+
+    return list_rows(kind, limit=limit, as_csv=csv, as_json=json)
+
+
+@rows.command(name="show")
+def show_row(kind: str, number: RowNumber, /, *, json: Json = False) -> int:
+    """Show a row, and where on its document each value stands.
+
+    Parameters
+    ----------
+    kind:
+        invoice, receipt, contract, or a schema of your own.
+    number:
+        Its number, from `signoff rows list`.
+    """
+    from deployments.rows import show_row
+
+    return show_row(kind, number, as_json=json)
+
+
+@rows.command(name="remove")
+def remove_row(kind: str, number: RowNumber, /, *, yes: Yes = False) -> int:
+    """Take a row out of its table again.
+
+    Parameters
+    ----------
+    kind:
+        invoice, receipt, contract, or a schema of your own.
+    number:
+        Its number, from `signoff rows list`.
+    """
+    from deployments.rows import remove
+
+    return remove(kind, number, yes=yes)
 
 
 @library.command(name="status")
@@ -447,6 +550,7 @@ def approve(
     workflow: Workflow = None,
     kind: Kind = None,
     body_file: BodyFile = None,
+    set_: Changes = (),
     comment: Comment = "",
     approver: Approver = None,
     yes: Yes = False,
@@ -462,7 +566,7 @@ def approve(
     from deployments.approve import decide
 
     return decide(
-        actions, approve=True, workflow=workflow, kind=kind, body_file=body_file, comment=comment,
+        actions, approve=True, workflow=workflow, kind=kind, body_file=body_file, changes=set_, comment=comment,
         approver=approver, yes=yes, as_json=json,
     )  # fmt: skip
 
@@ -490,6 +594,20 @@ def reject(
         actions, approve=False, workflow=workflow, kind=kind, body_file=None, comment=comment,
         approver=approver, yes=yes, as_json=json,
     )  # fmt: skip
+
+
+@ledger.command
+def steps(record: int, /, *, json: Json = False) -> int:
+    """Show what an agent did about a record: each step, each call of a tool, what it waits for and how it ended.
+
+    Parameters
+    ----------
+    record:
+        Its number, from `signoff ledger show`.
+    """
+    from deployments.steps import show
+
+    return show(record, as_json=json)
 
 
 @ledger.command(name="show")

@@ -63,6 +63,12 @@ class _Demo:
             self._run(status, "index-documents", "Reading the help centre and the handbook")
             self._run(status, "support-answer", "Answering the support tickets from them")
         self._print_answers()
+        with self.views.console.status("Looking at the invoices ...") as status:
+            self._run(status, "billing-agent", "Looking for overdue invoices")
+        self._print_agent()
+        with self.views.console.status("Reading the meetings ...") as status:
+            self._run(status, "meeting-notes", "Reading the transcripts of meetings")
+        self._print_notes()
         if stay:
             self._stay()
         else:
@@ -151,6 +157,36 @@ class _Demo:
             self._say(f"#{reply.id}, {self.views.printable(reply.title)}, as it waits for sign-off:")
             self._quote(str(reply.payload["body"]))
 
+    def _print_agent(self) -> None:
+        """What the billing agent did about one overdue invoice, step by step, and what it waits for."""
+        from blocks.ledger import Record
+        from deployments.steps import of_record
+        from tasks import report
+
+        mine = sa.select(Record.id).where(Record.workflow == "billing-agent").order_by(Record.id)
+        with self.ledger.read() as session:
+            ids = list(session.scalars(mine))
+        self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
+        if ids:
+            self._say(f"What the agent did about #{ids[0]} (signoff ledger steps {ids[0]}):")
+            for line in of_record(self.ledger, ids[0]):
+                self._say(f"  {line}")
+
+    def _print_notes(self) -> None:
+        """What became of the transcripts, and one set of notes as a guest would get it."""
+        from blocks.ledger import Action, Record
+        from tasks import report
+
+        mine = Record.workflow == "meeting-notes"
+        with self.ledger.read() as session:
+            ids = list(session.scalars(sa.select(Record.id).where(mine).order_by(Record.id)))
+            mails = sa.select(Action).where(Action.record_id.in_(ids), Action.kind == "gmail.send_reply")
+            mail = session.scalars(mails.order_by(Action.id)).first()
+        self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
+        if mail:
+            self._say(f"#{mail.id}, the notes for a guest, as they wait for sign-off:")
+            self._quote(str(mail.payload["body"]))
+
     def _say_why_it_waits(self) -> None:
         from deployments.approve import waiting
         from deployments.cards import cards
@@ -169,6 +205,8 @@ class _Demo:
         self._say("\nApprove in the browser (open one and press Resume):")
         replies = [
             *waiting(self.ledger, workflow="support-answer", kind="gmail.send_reply")[:2],
+            *waiting(self.ledger, workflow="billing-agent", kind="gmail.send_reminder")[:1],
+            *waiting(self.ledger, workflow="meeting-notes", kind="gmail.send_reply")[:1],
             *waiting(self.ledger, workflow="lead-triage", kind="gmail.send_reply")[:3],
         ]
         for action in replies:

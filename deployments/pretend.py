@@ -6,11 +6,12 @@ from pydantic import SecretStr
 from blocks.connections import save
 from deployments.cards import cards
 from sandbox import credentials
+from sandbox.notion import source_id
 from tasks.run import stage_variable
 
 
 def connect(url: str, mailbox: str) -> None:
-    """Save the Gmail, HubSpot, Slack and Drive blocks that the cards name, pointing at the sandbox at `url`.
+    """Save the blocks that the cards name, pointing at the sandbox at `url`.
 
     No Claude block is saved: the demo runs on the embedded model, with no key. Nothing real can be touched here, so
     every workflow runs at its card's own stage.
@@ -18,7 +19,9 @@ def connect(url: str, mailbox: str) -> None:
     from blocks.drive import Drive
     from blocks.gmail import Gmail
     from blocks.hubspot import HubSpot
+    from blocks.notion import Notion
     from blocks.slack import Slack
+    from blocks.stripe import Stripe
 
     for card in cards():
         Variable.set(stage_variable(card.workflow), card.stage.value, overwrite=True)
@@ -41,6 +44,13 @@ def connect(url: str, mailbox: str) -> None:
         "slack/team",
         Slack(bot_token=SecretStr(credentials.SLACK_BOT_TOKEN), channel="sales", address=f"{url}/slack"),
     )
+    save(
+        "stripe/billing",
+        Stripe(api_key=SecretStr(credentials.STRIPE_KEY), address=f"{url}/stripe"),
+    )
+    for name, database in (("meetings", "Meeting notes"), ("documents", "Documents")):
+        token, source = SecretStr(credentials.NOTION_TOKEN), source_id(database)
+        save(f"notion/{name}", Notion(token=token, data_source=source, address=f"{url}/notion"))
     save(
         "drive/company",
         Drive(

@@ -71,8 +71,8 @@ CARD = Card(
 COMPANY = "Dockwell"
 """How the prompt and the replies name us."""
 
-ELSEWHERE = "Support"
-"""The label of e-mails that are left to `support_answer`."""
+ELSEWHERE = ("Support", "Billing")
+"""The labels of e-mails that are left to `support_answer` and `billing_agent`."""
 
 BATCH = 25
 DUE = {"high": timedelta(hours=4), "normal": timedelta(days=1), "low": timedelta(days=3)}

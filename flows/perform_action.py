@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.ledger import Ledger
-from tasks import act, approvals
+from tasks import act, approvals, going_on
 from tasks.run import alive
 
 
@@ -18,7 +18,13 @@ def perform_action(action_id: int) -> str:
     decision = approvals.take_in(ledger, action_id)
     action = approvals.action_of(ledger, decision.action_id)
     if decision.verdict != "approved":
+        going_on.call_back(ledger, action.id)
         return f"{action.title}: {decision.verdict} by {decision.approver or 'nobody'}"
-    with alive(ledger, action.workflow, action.stage) as run_id:
-        act.decided(ledger, run_id, act.Approved(action.id, decision.id))
-    return f"{action.title}: {approvals.action_of(ledger, action.id).state}, as approved by {decision.approver}"
+    try:
+        with alive(ledger, action.workflow, action.stage) as run_id:
+            act.decided(ledger, run_id, act.Approved(action.id, decision.id))
+    finally:
+        going_on.call_back(ledger, action.id)
+    now = approvals.action_of(ledger, action.id)
+    why = f" ({now.reason})" if now.state != "done" and now.reason else ""
+    return f"{action.title}: {now.state}{why}, as approved by {decision.approver}"

@@ -1,5 +1,7 @@
 """Prompts as folders: `prompt.md` (text), `answer.py` (type), `cases.jsonl` (examples), `replies.md` (templates).
 
+Where a workflow has an agent: `agent.md` (its text) and `letters.md` (what is written where no model writes).
+
 A leaf: it knows nothing of models, vendors or flows.
 """
 
@@ -8,7 +10,7 @@ import importlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,10 @@ class Prompt:
     user: str
     replies: dict[str, str]
     answer: type[BaseModel]
+    agent: tuple[str, str] | None = None
+    """The system and first user text of the workflow's agent, from `agent.md`; None without one."""
+    letters: dict[str, str] = field(default_factory=dict)
+    """What the workflow's own rules write where no model does, by title, from `letters.md`."""
 
     @cached_property
     def variables(self) -> frozenset[str]:
@@ -74,6 +80,28 @@ class Prompt:
         if unknown := variables.keys() - self.variables:
             raise PromptError(f"prompt {self.name}: nothing uses {', '.join(sorted(unknown))}")
         return self.fill(self.system, variables), self.fill(self.user, variables)
+
+    def render_agent(self, variables: Mapping[str, Any]) -> tuple[str, str]:
+        """The agent's system and first user text.
+
+        Raises:
+            PromptError: the folder has no `agent.md`, or a variable that it names is missing, by name.
+        """
+        if self.agent is None:
+            raise PromptError(f"prompts/{self.name}/agent.md does not exist; it holds what the agent is told")
+        system, user = self.agent
+        return self.fill(system, variables), self.fill(user, variables)
+
+    def letter(self, title: str, language: str, facts: Mapping[str, Any]) -> str:
+        """A letter in this language, or else in the one that `letters.md` has without a language.
+
+        Raises:
+            PromptError: there is no such letter, or it names what is not among the facts, by name.
+        """
+        text = self.letters.get(f"{title}.{language}") or self.letters.get(title)
+        if text is None:
+            raise PromptError(f"prompts/{self.name}/letters.md has no letter {title!r}")
+        return self.fill(text, facts)
 
     def fill(self, text: str, facts: Mapping[str, Any]) -> str:
         """A text of this folder with its variables filled in.
@@ -114,6 +142,8 @@ class Prompt:
             self.settings.model_dump_json(),
             json.dumps(self.replies, sort_keys=True),
             model_id,
+            *(self.agent or ()),
+            *(json.dumps(letters, sort_keys=True) for letters in [self.letters] if letters),
         ]
         return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:12]
 
@@ -129,19 +159,26 @@ def load(name: str) -> Prompt:
     if not (folder / "prompt.md").is_file():
         raise PromptError(f"prompts/{name}/prompt.md does not exist; it holds the prompt's text")
     front, text = _front_matter(name, (folder / "prompt.md").read_text(encoding="utf-8"))
-    sections = _sections(text)
-    for title in ("System", "User"):
-        if not sections.get(title):
-            raise PromptError(f"prompts/{name}/prompt.md has no '# {title}' section")
-    replies = folder / "replies.md"
+    system, user = _system_and_user(f"prompts/{name}/prompt.md", text)
+    replies, agent, letters = (folder / file for file in ("replies.md", "agent.md", "letters.md"))
     return Prompt(
         name=name,
         settings=Settings.model_validate(front),
-        system=sections["System"],
-        user=sections["User"],
-        replies=_sections(replies.read_text(encoding="utf-8")) if replies.is_file() else {},
+        system=system,
+        user=user,
+        replies=_sections(replies.read_text("utf-8")) if replies.is_file() else {},
+        letters=_sections(letters.read_text("utf-8")) if letters.is_file() else {},
         answer=_answer_type(name),
+        agent=_system_and_user(f"prompts/{name}/agent.md", agent.read_text("utf-8")) if agent.is_file() else None,
     )
+
+
+def _system_and_user(file: str, text: str) -> tuple[str, str]:
+    sections = _sections(text)
+    for title in ("System", "User"):
+        if not sections.get(title):
+            raise PromptError(f"{file} has no '# {title}' section")
+    return sections["System"], sections["User"]
 
 
 def _front_matter(name: str, text: str) -> tuple[dict[str, Any], str]:

@@ -4,7 +4,7 @@ Claude ignores these. The embedded model reads them from the field's metadata, s
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -37,6 +37,35 @@ class Quote:
     """
 
     passages: str
+
+
+@dataclass(frozen=True)
+class Minuted:
+    """What a transcript says in so many words, of the field that is named here; its numbered lines are the variable in
+    the prompt's `trim`.
+    """
+
+    what: Literal["outcome", "summary", "decisions", "actions", "unsure"]
+
+
+@dataclass(frozen=True)
+class Recognise:
+    """Which kind of document the text in variable `text` is: one of the field's `Literal` values, by what it calls
+    itself and which labels it has.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ReadOff:
+    """What stands on the document in variable `text`, whose kind is in field `kind`, found by the labels beside it."""
+
+    text: str
+    kind: str
+    part: Literal["values", "lines"]
+    own: str = ""
+    """The variable with our own company's name."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox import mime
+from sandbox import mime, notion
 from sandbox.anthropic import Reply
 from sandbox.crm import Thing, iso
 from sandbox.crm_schema import MODIFIED
 from sandbox.drive_admin import item_view
 from sandbox.faults import Fault
 from sandbox.mailbox import Mail
+from sandbox.stripe_seed import fill_books
 from sandbox.wire import Json, json_reply
 
 if TYPE_CHECKING:
@@ -74,9 +75,12 @@ def state(world: World) -> Json:
             for channel in world.slack.channels
             for message in channel.messages
         ],
+        "notion": [notion.view(world.notion, page) for page in world.notion.pages.values()],
         "drive": [item_view(world.drive, item) for item in world.drive.items.values() if item.parent is not None],
         "model_calls": list(world.model.calls),
     }
+    for kind in ("customer", "invoice", "charge", "refund", "credit_note", "subscription"):
+        everything[f"stripe_{kind}s"] = list(world.stripe.all(kind))
     for kind in MODIFIED:
         everything[kind] = [thing_view(world, thing) for thing in world.crm.live(kind)]
     counts = {name: len(value) for name, value in everything.items() if isinstance(value, list)}
@@ -154,12 +158,33 @@ def routes(world: World) -> Iterator[Route]:
         world.reset(empty=request.query_params.get("empty") == "true")
         return Response(status_code=204)
 
+    async def bill(request: Request) -> Response:
+        fill_books(world.stripe, (await request.json())["customers"])
+        return Response(status_code=204)
+
+    async def change_in_books(request: Request) -> Response:
+        asked = await request.json()
+        world.stripe.objects[asked["kind"]][asked["id"]] |= asked["fields"]
+        return Response(status_code=204)
+
+    async def forget_in_books(request: Request) -> Response:
+        world.stripe.forget(keys=(await request.json())["keys"])
+        return Response(status_code=204)
+
     async def expire_tokens(_request: Request) -> Response:
         world.tokens.expire()
         return Response(status_code=204)
 
     async def forget_history(_request: Request) -> Response:
         world.mail.forget_history()
+        return Response(status_code=204)
+
+    async def change_database(request: Request) -> Response:
+        notion.change(world.notion, await request.json())
+        return Response(status_code=204)
+
+    async def delete_page(request: Request) -> Response:
+        world.notion.delete(request.path_params["id"])
         return Response(status_code=204)
 
     yield Route("/state", show_state)
@@ -172,6 +197,11 @@ def routes(world: World) -> Iterator[Route]:
     yield Route("/batches", set_batches, methods=["POST"])
     yield Route("/requests", list_requests)
     yield Route("/reset", reset, methods=["POST"])
+    yield Route("/books", bill, methods=["POST"])
+    yield Route("/books/change", change_in_books, methods=["POST"])
+    yield Route("/books/forget", forget_in_books, methods=["POST"])
+    yield Route("/notion/databases", change_database, methods=["POST"])
+    yield Route("/notion/pages/{id}", delete_page, methods=["DELETE"])
     yield Route("/google/expire-tokens", expire_tokens, methods=["POST"])
     yield Route("/google/forget-history", forget_history, methods=["POST"])
 

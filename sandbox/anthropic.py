@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -173,6 +175,7 @@ def validate(body: Json) -> None:
     if body.get("stream"):
         raise error(400, "stream: the sandbox does not stream")
     validate_messages(body["messages"])
+    validate_tools(body)
     validate_model(body["model"])
     validate_format((body.get("output_config") or {}).get("format"))
 
@@ -209,6 +212,53 @@ def validate_content(content: Any, where: str, *, last: bool) -> None:
     for number, block in enumerate(content):
         if not isinstance(block, dict) or "type" not in block:
             raise error(400, f"{where}.content.{number}.type: Field required")
+        if block["type"] == "image":
+            validate_image(block.get("source"), f"{where}.content.{number}.image.source")
+
+
+MAX_IMAGE_BYTES = 5 * 1024 * 1024
+IMAGE_TYPES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG", "image/gif": b"GIF8", "image/webp": b"RIFF"}
+
+
+def validate_image(source: Any, where: str) -> None:
+    """Refuse a picture that is not base64, too large, or of another type than it says."""
+    if not isinstance(source, dict) or source.get("type") != "base64":
+        raise error(400, f"{where}.type: Input tag should be 'base64'")
+    begins = IMAGE_TYPES.get(source.get("media_type", ""))
+    if begins is None:
+        raise error(400, f"{where}.base64.media_type: Input should be {', '.join(IMAGE_TYPES)}")
+    try:
+        data = base64.b64decode(source.get("data", ""), validate=True)
+    except ValueError:
+        raise error(400, f"{where}.base64.data: Invalid base64 data") from None
+    if len(data) > MAX_IMAGE_BYTES:
+        raise error(400, f"{where}.base64: image exceeds 5 MB maximum: {len(data)} bytes > {MAX_IMAGE_BYTES} bytes")
+    if not data.startswith(begins):
+        raise error(400, f"{where}.base64.data: Image does not match the provided media type {source['media_type']}")
+
+
+def validate_tools(body: Json) -> None:
+    """Refuse tools, calls and results that do not belong together."""
+    for number, tool in enumerate(body.get("tools") or []):
+        where = f"tools.{number}.custom"
+        if not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", str(tool.get("name"))):
+            raise error(400, f"{where}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
+        if (tool.get("input_schema") or {}).get("type") != "object":
+            raise error(400, f"{where}.input_schema.type: Field required")
+    marks = json.dumps([body.get("system"), body["messages"], body.get("tools")]).count('"cache_control"')
+    if marks > 4:
+        raise error(400, f"A maximum of 4 blocks with cache_control may be provided. Found {marks}.")
+    open_calls: list[str] = []
+    for number, message in enumerate(body["messages"]):
+        blocks = message["content"] if isinstance(message["content"], list) else []
+        answered = [each.get("tool_use_id") for each in blocks if each["type"] == "tool_result"]
+        if message["role"] == "user" and sorted(answered) != sorted(open_calls):
+            raise error(
+                400, f"messages.{number}: `tool_use` ids {open_calls} need `tool_result` blocks; found {answered}"
+            )
+        open_calls = [each["id"] for each in blocks if each["type"] == "tool_use"]
+    if open_calls:
+        raise error(400, f"messages: `tool_use` ids were found without `tool_result` blocks: {open_calls}")
 
 
 def validate_format(fmt: Any) -> None:

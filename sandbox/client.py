@@ -128,6 +128,18 @@ class Sandbox:
         """Return what was posted in Slack, oldest first."""
         return [post for post in self.state()["slack"] if channel in (None, post["channel"])]
 
+    def pages(self, database: str | None = None) -> list[dict[str, Any]]:
+        """Return the pages in Notion, oldest first, those in the trash too: `properties`, `body`, `in_trash`, ..."""
+        return [page for page in self.state()["notion"] if database in (None, page["database"])]
+
+    def change_database(self, database: str, **change: Any) -> None:
+        """Change a Notion database as people do: `rename` or `retype` properties, `shared`, a source `beside` it."""
+        self._ask("POST", "/notion/databases", json={"database": database} | change)
+
+    def delete_page(self, page_id: str) -> None:
+        """Delete a page of Notion for good, as who empties the trash does."""
+        self._ask("DELETE", f"/notion/pages/{page_id}")
+
     def model_calls(self) -> list[dict[str, Any]]:
         """Return the bodies of the last calls to the model, oldest first."""
         return [call["body"] for call in self.state()["model_calls"]]
@@ -200,6 +212,22 @@ class Sandbox:
             archive: let the results of the batches that have ended be gone, as after 29 days.
         """
         self._ask("POST", "/batches", json={"polls": polls, "expire": list(expire), "archive": archive})
+
+    def bill(self, *customers: dict[str, Any]) -> None:
+        """Put customers into the Stripe account, with the fields of `sandbox/company/stripe.json`."""
+        self._ask("POST", "/books", json={"customers": customers})
+
+    def change_in_books(self, kind: str, id: str, **fields: Any) -> None:
+        """Let an object of Stripe's (`refund`, `charge`, ...) be otherwise, as when a bank has had its say."""
+        self._ask("POST", "/books/change", json={"kind": kind, "id": id, "fields": fields})
+
+    def forget_stripe_keys(self) -> None:
+        """Let a day pass at Stripe: no idempotency key is known any more."""
+        self._ask("POST", "/books/forget", json={"keys": True})
+
+    def forget_stripe_events(self) -> None:
+        """Let a month pass at Stripe: no event is listed any more."""
+        self._ask("POST", "/books/forget", json={"keys": False})
 
     def expire_google_tokens(self) -> None:
         """End every Google access token; the refresh token goes on working."""

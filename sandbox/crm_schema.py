@@ -155,12 +155,14 @@ CATALOGUE = {
     "contacts": "email firstname lastname phone mobilephone company website jobtitle address city state zip country "
     "hs_additional_emails message industry notes_last_contacted:datetime lastmodifieddate:datetime "
     "lifecyclestage=subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|evangelist|other "
+    "hs_sales_email_last_replied:datetime "
     "hs_lead_status=NEW|OPEN|IN_PROGRESS|OPEN_DEAL|UNQUALIFIED|ATTEMPTED_TO_CONTACT|CONNECTED|BAD_TIMING",
     "companies": "name domain website industry phone address city state zip country description "
     "numberofemployees:number annualrevenue:number "
     "lifecyclestage=subscriber|lead|marketingqualifiedlead|salesqualifiedlead|opportunity|customer|evangelist|other",
     "deals": "dealname dealstage pipeline description deal_currency_code closed_lost_reason closed_won_reason "
-    "amount:number closedate:datetime hs_priority=low|medium|high dealtype=newbusiness|existingbusiness",
+    "amount:number closedate:datetime hs_v2_date_entered_current_stage:datetime "
+    "hs_priority=low|medium|high dealtype=newbusiness|existingbusiness",
     "tickets": "subject content hs_ticket_category source_type closed_date:datetime "
     "hs_pipeline=0 hs_pipeline_stage=1|2|3|4 hs_ticket_priority=LOW|MEDIUM|HIGH|URGENT",
     "notes": "hs_note_body hs_attachment_ids hs_timestamp:datetime",

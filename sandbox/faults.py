@@ -28,7 +28,7 @@ Kind = Literal[
     "truncated_json",
     "refusal",
 ]
-Vendor = Literal["google", "hubspot", "slack", "anthropic"]
+Vendor = Literal["google", "hubspot", "slack", "anthropic", "stripe", "notion"]
 
 HOME: dict[str, tuple[Vendor, str]] = {
     "invalid_grant": ("google", "*/token"),
@@ -54,7 +54,9 @@ class Fault(BaseModel):
     times: int | None = Field(1, description="None means until it is deleted")
     after: int = 0
     seconds: float = Field(0, description="How long to hang, or how far the search index lags")
-    commit: bool = Field(False, description="For hang: do the work first, then withhold the reply")
+    commit: bool = Field(
+        False, description="For hang: do the work first, then withhold the reply; for Stripe's server_error: keep it"
+    )
     retry_after: float | None = None
     status: int = Field(401, description="For leaky_error: the refusal's status")
     body: str = Field("", description="Part of the request's body")

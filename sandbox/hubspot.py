@@ -245,11 +245,18 @@ def make(crm: Crm, kind: str, body: Json) -> Thing:
     return thing
 
 
+ENTERED = "hs_v2_date_entered_current_stage"
+
+
 def staged(crm: Crm, kind: str, given: Properties, old: Thing | None) -> Properties:
-    """Return what HubSpot sets itself on a ticket: where a new one stands, and when it was closed.
+    """Return what HubSpot sets itself: of a deal, since when it is in its stage; of a ticket, where a new one stands
+    and when it was closed.
 
     Whether the date goes away when a ticket is opened again is documented nowhere; here it stays.
     """
+    if kind == "deals":
+        moved = given.get("dealstage") and given["dealstage"] != (old.value("dealstage") if old else None)
+        return {ENTERED: given.get(ENTERED) or iso(time.time())} if moved else {}
     if kind != "tickets":
         return {}
     added: Properties = {}

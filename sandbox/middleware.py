@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox import anthropic, gmail, hubspot, slack
+from sandbox import anthropic, gmail, hubspot, notion, slack, stripe
 from sandbox.drop import Dropped, drop
 from sandbox.faults import Fault
 from sandbox.world import World
@@ -23,6 +23,8 @@ FAULT_REPLIES: dict[str, Callable[[str, float | None], Response]] = {
     "hubspot": hubspot.fault_reply,
     "slack": slack.fault_reply,
     "anthropic": anthropic.fault_reply,
+    "stripe": stripe.fault_reply,
+    "notion": notion.fault_reply,
 }
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -105,6 +107,8 @@ class FaultLine:
             case "hang":
                 if not await gone(fault.seconds):
                     await self.app(scope, receive, send)
+            case "server_error" if fault.commit:
+                await self.app(scope, receive, send)
             case "bad_gateway":
                 await Response(BAD_GATEWAY, 502, media_type="text/html")(scope, receive, send)
             case "rate_limited" | "overloaded" | "server_error" | "unauthorized" | "bad_request" as kind:

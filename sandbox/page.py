@@ -21,6 +21,7 @@ TITLES = {
     "companies": "Companies",
 }
 NAMED_BY = ("dealname", "hs_task_subject", "subject", "name", "hs_note_body", "email")
+BOOKS = {"stripe_invoices": "invoices", "stripe_refunds": "refunds", "stripe_credit_notes": "credit notes"}
 HIDDEN = {*NAMED_BY, "firstname", "lastname", "createdate", "hs_createdate", "hubspot_owner_id"} - {"email"}
 TAG = re.compile(r"<[^>]+>")
 
@@ -42,10 +43,15 @@ def when(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%d %b %Y, %H:%M UTC")
 
 
+def amount(thing: Json, name: str = "amount") -> str:
+    """Return an amount of Stripe's for reading; the company's currencies all have cents."""
+    return f"{thing['currency'].upper()} {thing[name] / 100:,.2f}"
+
+
 def environment() -> Environment:
     """Return a template environment in which everything is escaped."""
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.filters |= {"when": when, "plain": plain, "title_of": title_of}
+    made.filters |= {"when": when, "plain": plain, "title_of": title_of, "amount": amount}
     return made
 
 
@@ -54,14 +60,16 @@ TEMPLATE = environment().from_string((Path(__file__).parent / "page.html").read_
 
 def render(state: Json) -> str:
     """Return the page for a state of the sandbox."""
-    shown = ("sent", "slack", "inbox", *TITLES, "files")
-    names = {"sent": "sent", "slack": "Slack posts", "inbox": "in the inbox", "files": "files in Drive"}
+    shown = ("sent", "slack", "notion", "inbox", *TITLES, *BOOKS, "files")
+    names = {"sent": "sent", "slack": "Slack posts", "notion": "Notion pages", "inbox": "in the inbox", **BOOKS}
+    names["files"] = "files in Drive"
     files = [item for item in state["drive"] if item["mime_type"] != FOLDER]
     counts = state["counts"] | {"files": len(files)}
     return TEMPLATE.render(
         state,
         sections=[(each, names.get(each, each), counts[each]) for each in shown],
         files=files,
+        billed={each["id"]: each["email"] for each in state["stripe_customers"] if "email" in each},
         records=[(kind, title, state[kind]) for kind, title in TITLES.items()],
         names=record_names(state),
         labels_by_id=state["label_names"],

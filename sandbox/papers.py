@@ -1,4 +1,7 @@
-"""Makes a .docx and a .pdf of a little Markdown: headings, paragraphs, lists. Each time the same bytes."""
+"""Makes a .docx and a .pdf of a little Markdown (headings, paragraphs, lists), and forms and scans of typed text.
+
+Each time the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,52 @@ def laid_out(markdown: str) -> Iterator[bytes]:
     yield b"\n".join(commands)
 
 
-def assembled(objects: list[bytes]) -> bytes:
+COLUMN, LINE, TYPED = 5.6, 14.0, 9.5
+"""Points: the width of a column of typed text, the height of a line, the size of its print."""
+
+
+def typed(text: str, trailer: bytes = b"") -> bytes:
+    """Return a PDF with text where it is typed: what three spaces or more set apart begins in its own column."""
+    commands = []
+    for number, line in enumerate(text.splitlines()):
+        for cell in re.finditer(r"\S+(?: {1,2}\S+)*", line):
+            x, y = MARGIN - 10 + cell.start() * COLUMN, A4[1] - MARGIN - number * LINE
+            shown = re.sub(rb"([\\()])", rb"\\\1", cell[0].encode("cp1252", "replace"))
+            commands.append(b"BT /F1 %.1f Tf %.1f %.1f Td (%s) Tj ET" % (TYPED, x, y, shown))
+    content = b"\n".join(commands)
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[4 0 R]/Count 1>>",
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Contents 5 0 R/Resources<</Font<</F1 3 0 R>>>>>>" % A4,
+        b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
+    ]
+    return assembled(objects, trailer)
+
+
+def locked(text: str) -> bytes:
+    """Return a PDF that asks for a password which nobody has."""
+    key = b"/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<%s>/U<%s>>>/ID[<00><00>]" % (b"41" * 32, b"42" * 32)
+    return typed(text, key)
+
+
+def scan(text: str) -> bytes:
+    """Return a PNG of a page with this text, as a telephone or a scanner makes it: 150 dpi, a little grey."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height, column, line = 1240, 1754, 13, 32
+    lines = text.splitlines()
+    page = Image.new("L", (width, min(height, 200 + line * len(lines))), 244)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(22)
+    for number, typed_line in enumerate(lines):
+        for cell in re.finditer(r"\S+(?: {1,2}\S+)*", typed_line):
+            draw.text((90 + cell.start() * column, 90 + number * line), cell[0], fill=40, font=font)
+    file = io.BytesIO()
+    page.save(file, "PNG")
+    return file.getvalue()
+
+
+def assembled(objects: list[bytes], trailer: bytes = b"") -> bytes:
     """Return a PDF file of these objects, the first of which is the catalog."""
     file = io.BytesIO()
     file.write(b"%PDF-1.4\n")
@@ -127,5 +175,5 @@ def assembled(objects: list[bytes]) -> bytes:
     table = file.tell()
     file.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
     file.writelines(b"%010d 00000 n \n" % place for place in places)
-    file.write(b"trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, table))
+    file.write(b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, trailer, table))
     return file.getvalue()

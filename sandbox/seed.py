@@ -41,8 +41,45 @@ class Company(Protocol):
         """
 
     @property
+    def stripe(self) -> tuple[dict[str, Any], ...]:
+        """Customers with `id`, `email`, `name`, `days_ago`, and their `invoices`, `charges` and `subscriptions`."""
+
+    @property
     def slack_channels(self) -> tuple[str, ...]:
         """Names of the channels that the bot is in."""
+
+    @property
+    def notion(self) -> tuple[dict[str, Any], ...]:
+        """Databases with `name` and `properties`: by name a type of Notion's, or the options of a select."""
+
+
+NOTION: tuple[dict[str, Any], ...] = (
+    {
+        "name": "Meeting notes",
+        "properties": {
+            "Name": "title",
+            "Key": "rich_text",
+            "Date": "date",
+            "Summary": "rich_text",
+            "Status": ["Draft", "Final"],
+        },
+    },
+    {
+        "name": "Documents",
+        "properties": {
+            "Name": "title",
+            "Key": "rich_text",
+            "Kind": ["Invoice", "Contract", "Receipt"],
+            "Number": "rich_text",
+            "Date": "date",
+            "Amount": "number",
+            "Currency": ["EUR", "GBP", "USD"],
+            "Counterparty": "rich_text",
+            "File": "rich_text",
+        },
+    },
+)
+"""The two databases that a company of the sandbox begins with."""
 
 
 class EmptyCompany:
@@ -54,7 +91,9 @@ class EmptyCompany:
     emails: tuple[bytes, ...] = ()
     sent: tuple[bytes, ...] = ()
     drive: tuple[dict[str, Any], ...] = ()
+    stripe: tuple[dict[str, Any], ...] = ()
     slack_channels = ("general", "approvals", "alerts")
+    notion = NOTION
 
     @property
     def hubspot(self) -> dict[str, list[dict[str, Any]]]:

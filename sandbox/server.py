@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 
-from sandbox import admin, anthropic, batches, drive, drive_admin, gmail, hubspot, page, slack
+from sandbox import admin, anthropic, batches, drive, drive_admin, gmail, hubspot, notion, page, slack, stripe
 from sandbox.drop import DroppableProtocol
 from sandbox.middleware import FaultLine, Recorder
 from sandbox.seed import Company
@@ -36,6 +36,8 @@ def create_app(company: Company | None = None) -> FastAPI:
         Mount("/google", routes=[*gmail.routes(world, world.tokens), *drive.routes(world, world.tokens)]),
         Mount("/hubspot", routes=list(hubspot.routes(world))),
         Mount("/slack", routes=list(slack.routes(world))),
+        Mount("/stripe", routes=list(stripe.routes(world))),
+        Mount("/notion", routes=list(notion.routes(world))),
         Mount("/sandbox", routes=[*admin.routes(world), *drive_admin.routes(world)]),
     ]
 

@@ -1,4 +1,4 @@
-"""The whole state of the sandbox: one mailbox, one drive, one CRM, one workspace, one model, and what happened."""
+"""The whole state of the sandbox: mailbox, drive, CRM, workspace, account, notes, model, and what happened."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from sandbox.faults import FaultBook
 from sandbox.folders import Drive, Grant
 from sandbox.gmail import Tokens
 from sandbox.mailbox import Mailbox
+from sandbox.notion import Notebook
 from sandbox.seed import Company, EmptyCompany
 from sandbox.slack import Workspace
+from sandbox.stripe_books import Books
+from sandbox.stripe_seed import fill_books
 
 KEPT_REQUESTS = 10_000
 
@@ -39,6 +42,8 @@ class World:
         self.drive = Drive(company.mailbox)
         self.crm = Crm()
         self.slack = Workspace(company.slack_channels)
+        self.stripe = Books()
+        self.notion = Notebook(company.notion)
         self.model = Model()
         self.batches = Batches()
         self.faults = FaultBook()
@@ -46,6 +51,7 @@ class World:
         fill_mailbox(self.mail, company)
         fill_drive(self.drive, company)
         fill_crm(self.crm, company)
+        fill_books(self.stripe, company.stripe)
 
 
 def fill_mailbox(box: Mailbox, company: Company) -> None:

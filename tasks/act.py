@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from blocks import connections
 from blocks.ledger import Action, Decision, Ledger, Receipt, Record, history, utcnow
+from blocks.rows import Rows
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from tasks import actions, alerts, drift, records, shadow_report
-from tasks.actions import BY_CARD, Impact
+from tasks.actions import BY_CARD, Impact, SendFollowUp
 from tasks.card import Stage
-from tasks.performers import PERFORMERS, Attempt, Done, InDoubt
+from tasks.performers import PERFORMERS, Attempt, Done, InDoubt, NotNow, Superseded
 from tasks.run import Run, lowered_to
 from tasks.verb import (
     ACCOUNT,
@@ -68,7 +69,7 @@ def perform(run: Run, ids: Sequence[int]) -> None:
     """
     with run.ledger.read() as session:
         mine = sa.or_(Action.record_id.in_(ids), sa.and_(shadow_report.is_one(), Action.workflow == run.card.workflow))
-        query = _allowed(run.look_at_stage()).where(mine)
+        query = allowed(run.look_at_stage()).where(mine)
         wanted = [(action, decision_id) for action, decision_id in session.execute(query)]
     errors = _noting_optional(run, carry_out(run.ledger, run.id, wanted))
     # All records count, not only this attempt's: a retry no longer sees the actions that the first attempt has done.
@@ -84,7 +85,7 @@ def resume(run: Run) -> None:
     What cannot be done now either, after the retries, is left to the next run: it does not keep this one from new work.
     """
     with run.ledger.read() as session:
-        query = _allowed(run.look_at_stage()).where(Action.workflow == run.card.workflow)
+        query = allowed(run.look_at_stage()).where(Action.workflow == run.card.workflow)
         left = [(action, decision_id) for action, decision_id in session.execute(query)]
     _note_passed_earlier(run)
     errors = _noting_optional(run, carry_out(run.ledger, run.id, left))
@@ -96,7 +97,7 @@ def _note_passed_earlier(run: Run) -> None:
     """What the card had passed while more was earned is not done now, and must not be forgotten in silence."""
     if run.stage is not Stage.GATED:
         return
-    query = _allowed(Stage.SELECTIVE).where(Action.workflow == run.card.workflow, Decision.approver == BY_CARD)
+    query = allowed(Stage.SELECTIVE).where(Action.workflow == run.card.workflow, Decision.approver == BY_CARD)
     counted = query.where(~shadow_report.is_one()).with_only_columns(sa.func.count()).order_by(None)
     with run.ledger.read() as session:
         left = session.scalar(counted)
@@ -115,7 +116,7 @@ def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
     """
     with ledger.read() as session:
         mine = session.get_one(Action, approved.action_id)
-        together = _allowed(Stage.GATED).where(
+        together = allowed(Stage.GATED).where(
             Action.flow_run_id == mine.flow_run_id, Action.workflow == mine.workflow, Action.id != mine.id
         )
         others = [(action, decision_id) for action, decision_id in session.execute(together)]
@@ -135,7 +136,7 @@ def decided(ledger: Ledger, run_id: str, approved: Approved) -> None:
     raise_if_worth_retrying(errors, succeeded=1)
     with ledger.read() as session:
         action = session.get_one(Action, approved.action_id)
-    if action.state != "done":
+    if action.state not in ("done", "refused") and not _waits_for_its_day(action):
         raise NotDone(f"action {action.id} ({action.title}) is {action.state}: {action.reason or 'another run has it'}")
 
 
@@ -170,10 +171,12 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
     if performer is None:
         mine(state="failed", reason=f"this version of Signoff does not know {action.kind}", run_id=None)
         return
-    attempt = Attempt(action.key, action.progress or {}, lambda progress: mine(progress=progress), action.created_at)
+    attempt = Attempt(
+        action.key, action.progress or {}, lambda progress: mine(progress=progress), action.created_at, action.record_id
+    )
     try:
         wanted = actions.load(action.kind, payload)
-        block = connections.load(action.credential)
+        block = _block(ledger, action.credential)
         # What leaves the company is looked for even at the first attempt: the ledger may be a restored backup.
         look = action.attempts > 1 or wanted.impact is Impact.HIGH
         done = performer.find(block, wanted, attempt) if look else None
@@ -189,8 +192,11 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
     except InDoubt as error:
         mine(state="unknown", reason=str(error), run_id=None)
         return
-    except connections.MissingCredential as error:
+    except (connections.MissingCredential, NotNow) as error:
         mine(state="pending", reason=str(error), run_id=None)
+        return
+    except Superseded as error:
+        mine(state="refused", reason=str(error), run_id=None)
         return
     except ValidationError as error:
         reason = f"this version of Signoff cannot read what was stored: {error.errors()[0]['msg']}"
@@ -199,7 +205,17 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
     _finished(ledger, action, run_id, done, found=found)
 
 
-def _allowed(stage: Stage) -> sa.Select[tuple[Action, int]]:
+def _block(ledger: Ledger, credential: str) -> Any:
+    """What an action is done with; for rows it is this very ledger's database."""
+    return Rows(ledger) if credential == connections.ROWS else connections.load(credential)
+
+
+def _waits_for_its_day(action: Action) -> bool:
+    """Whether it was put off for a reason of its own: the workflow's next run does it, and nothing is wrong."""
+    return action.state == "pending" and action.kind == SendFollowUp.kind and action.reason is not None
+
+
+def allowed(stage: Stage) -> sa.Select[tuple[Action, int]]:
     """Actions with a decision that allows them, as far as the stage lets them be done now.
 
     The shadow report leaves at every stage: the card itself allows it, and nobody is asked.

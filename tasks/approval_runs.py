@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -19,7 +19,7 @@ from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, Pause, PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import Keyset, keyset_from_paused_state
@@ -66,12 +66,6 @@ class Decision(RunInput):
     comment: str = Field(default="", title="Comment", description="Why. A rejection with a reason teaches.")
 
 
-class EditableDecision(Decision):
-    """The form of an action with a text that the approver may rewrite."""
-
-    body: str = Field(title="Text to send", description="Edit it here: what stands here is what is sent.", min_length=1)
-
-
 Form = Sequence[ledger.Action]
 """The actions that are decided on together: one, or several without a text to edit."""
 
@@ -116,16 +110,22 @@ def describe_anew(flow_run_id: str, form: Form) -> None:
             _save_input(client, UUID(flow_run_id), key, description(form))
 
 
-def ask_anew(flow_run_id: str, form: Form) -> None:
-    """Suspend a run that has ended without an answer, with its form, as it was at first."""
+def ask_anew(flow_run_id: str, form: Form, given: Mapping[str, Any] | None = None, why: str = "") -> None:
+    """Suspend a run with its form as it was at first; or as it was answered, with why that cannot be done."""
     if not form:
         return
     with get_client(sync_client=True) as client:
         for key in _keyset().values():
             _delete_input(client, UUID(flow_run_id), key)
-        _save_form(client, form, UUID(flow_run_id))
+        _save_form(client, form, UUID(flow_run_id), given, why)
         state = _suspended(min(map(_seconds_left, form)))
         client.set_flow_run_state(UUID(flow_run_id), state, force=True)
+
+
+def give_back(form: Form, given: Mapping[str, Any], why: str) -> NoReturn:
+    """Let the current run wait for another answer, with what was written and why that cannot be done. Ends it here."""
+    ask_anew(str(flow_run.id), form, given, why)
+    raise Pause(state=_suspended())
 
 
 def wait_for_answer(waiting: Form) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def wait_for_answer(waiting: Form) -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         for key in _keyset().values():
             _delete_input(client, UUID(flow_run.id), key)
-    form = _form(waiting[0])
+    form = form_of(waiting[0])
     form._description = description(waiting)
     timeout = min(map(_seconds_left, waiting))
     answer: RunInput = suspend_flow_run(wait_for_input=form, key=PAUSE_KEY, timeout=timeout)
@@ -265,20 +265,45 @@ def _seconds_left(action: ledger.Action) -> int:
     return max(1, int(left.total_seconds()))
 
 
-def _save_form(client: SyncPrefectClient, form: Form, flow_run_id: UUID) -> None:
+def _save_form(
+    client: SyncPrefectClient, form: Form, flow_run_id: UUID, given: Mapping[str, Any] | None = None, why: str = ""
+) -> None:
     keyset = _keyset()
-    _save_input(client, flow_run_id, keyset["schema"], _form(form[0]).model_json_schema())
-    _save_input(client, flow_run_id, keyset["description"], description(form))
+    said = [f"**The last answer was not taken:** {plain(why)}. What was written stands below."] if why else []
+    _save_input(client, flow_run_id, keyset["schema"], form_of(form[0], given=given).model_json_schema())
+    _save_input(client, flow_run_id, keyset["description"], "\n\n".join([*said, description(form)]))
 
 
-def _form(action: ledger.Action) -> type[RunInput]:
-    """The form with the draft filled in. Prefect's `with_initial_data` would drop the field's title and description."""
-    editable = actions.KINDS[action.kind].editable
-    if not editable:
-        return Decision
-    field = EditableDecision.model_fields["body"]
-    filled = Field(default=action.payload[editable], title=field.title, description=field.description, min_length=1)
-    return create_model("EditableDecision", __base__=EditableDecision, body=(str, filled))
+def form_of(action: ledger.Action, *, filled_in: bool = True, given: Mapping[str, Any] | None = None) -> type[Decision]:
+    """The form, with what may be rewritten filled in; or without the texts that have to be there, to read an answer.
+
+    With `given`, what a person has written stands in its boxes. Prefect's `with_initial_data` would drop the fields'
+    titles and descriptions.
+    """
+    blanks = actions.blanks(action.kind, action.payload)
+    written = as_left(given or {}, [blank.name for blank in blanks])
+    boxes: dict[str, Any] = {
+        blank.name: (
+            str,
+            Field(
+                default=str(written.get(blank.name, blank.text)) if filled_in or not blank.required else ...,
+                title=blank.title,
+                description=blank.description,
+                pattern=blank.pattern or None,
+                min_length=1 if blank.required else None,
+            ),
+        )
+        for blank in blanks
+    }
+    return create_model("EditableDecision", __base__=Decision, **boxes) if boxes else Decision
+
+
+def as_left(given: Mapping[str, Any], boxes: Sequence[str]) -> dict[str, Any]:
+    """What stood in each box of a form; nothing when none was sent, so that all is as it was.
+
+    Prefect's page sends every box, and leaves out those that a person has emptied.
+    """
+    return {name: given.get(name, "") for name in boxes} if any(name in given for name in boxes) else {}
 
 
 def _delete_input(client: SyncPrefectClient, flow_run_id: UUID, key: str) -> None:

@@ -18,7 +18,7 @@ from blocks import ledger
 from blocks.ledger import Ledger, utcnow
 from tasks import actions, approval_runs
 from tasks.actions import Impact
-from tasks.approval_runs import CANCELLED, SUSPENDED, ApprovalError, Decision, EditableDecision
+from tasks.approval_runs import CANCELLED, SUSPENDED, ApprovalError
 from tasks.verb import verb
 
 __all__ = [
@@ -62,7 +62,7 @@ def request(store: Ledger, action_ids: Sequence[int]) -> None:
 
 def _decided_with(action: ledger.Action) -> tuple[str, int]:
     """Actions with the same key share a form: an approver reads what one e-mail leads to in the CRM as one thing."""
-    if action.record_id is None or action.impact == Impact.HIGH or actions.KINDS[action.kind].editable:
+    if action.record_id is None or action.impact == Impact.HIGH or actions.blanks(action.kind, action.payload):
         return "action", action.id
     return "record", action.record_id
 
@@ -77,15 +77,29 @@ def _give_forms(store: Ledger, forms: Sequence[Sequence[ledger.Action]]) -> None
 
 
 def respond(
-    store: Ledger, action_id: int, *, approve: bool, approver: str, comment: str = "", body: str | None = None
+    store: Ledger,
+    action_id: int,
+    *,
+    approve: bool,
+    approver: str,
+    comment: str = "",
+    edits: Mapping[str, str] | None = None,
 ) -> None:
     """Decide on one waiting action, as the button in the Prefect UI does; others on its form go on waiting.
 
+    Args:
+        store: where.
+        action_id: which.
+        approve: or reject.
+        approver: who decides.
+        comment: why.
+        edits: by the form's boxes, what is to stand in them instead: `body` for the text of a message.
+
     Raises:
-        ApprovalError: the action does not wait, the form refuses the answer, or there is no text to edit.
+        ApprovalError: the action does not wait, the form refuses the answer, or has no such box.
     """
     waiting = waiting_action(store, action_id)
-    answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment, body=body)
+    answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment, edits=edits)
     if refused := _why_not(waiting, approval_runs.states([str(waiting.flow_run_id)])):
         raise refused
     (waiting,) = _split_off(store, [waiting])
@@ -227,6 +241,8 @@ def take_in(store: Ledger, action_id: int) -> ledger.Decision:
     """
     run_id = str(flow_run.id)
     given = approval_runs.answer_of(run_id)
+    if given is not None and (why := _misfit(form := _on_form(store, run_id), given)):
+        approval_runs.give_back(form, given, why)
     # The form is about what waits on this run, whatever the run's parameter says by now (it can be changed), and
     # whatever action has this number by now (a ledger can be replaced by a backup). Only a run that somebody started
     # by hand has nothing: it gets the action that it names.
@@ -336,18 +352,43 @@ def catch_up(store: Ledger, workflow: str) -> None:
 
 
 def _filled_in(
-    waiting: ledger.Action, *, approve: bool, approver: str, comment: str, body: str | None = None
+    waiting: ledger.Action,
+    *,
+    approve: bool,
+    approver: str,
+    comment: str,
+    edits: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The action's form as a person has filled it in.
 
     Raises:
-        ApprovalError: there is no text to edit.
+        ApprovalError: it has no such box, or what is to stand there is refused.
     """
-    editable = actions.KINDS[waiting.kind].editable
-    if body is not None and editable is None:
-        raise ApprovalError(f"action {waiting.id} ({waiting.title}) has no text to edit")
     filled = {"decision": "approve" if approve else "reject", "approver": approver, "comment": comment}
-    return filled | ({"body": waiting.payload[editable] if body is None else body} if editable else {})
+    boxes = {blank.name: blank.text for blank in actions.blanks(waiting.kind, waiting.payload)}
+    for name in edits or {}:
+        if name not in boxes:
+            there = f"what can be changed is {', '.join(boxes)}" if boxes else "has no text to edit"
+            what = f"has no {name!r}: {there}" if boxes else there
+            raise ApprovalError(f"action {waiting.id} ({waiting.title}) {what}")
+    answer = filled | boxes | dict(edits or {})
+    if edits and approve and approver:
+        try:
+            changed = actions.load(waiting.kind, waiting.payload).filled(answer)
+            actions.load(waiting.kind, waiting.payload | changed)
+        except ValueError as error:
+            why = _said(error)
+            raise ApprovalError(f"action {waiting.id} ({waiting.title}) cannot be decided: {why}") from error
+    return answer
+
+
+def _said(error: ValueError) -> str:
+    """What is wrong with what was filled in, and where."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _carried_by(store: Ledger, carrier: ledger.Action, others: Sequence[ledger.Action]) -> None:
@@ -374,7 +415,10 @@ def _collect(store: Ledger, states: Mapping[str, str]) -> None:
     for flow_run_id, state in states.items():
         if state == SUSPENDED:
             continue
-        if given := _given(flow_run_id, state):
+        given = _given(flow_run_id, state)
+        if given and (why := _misfit(form := _on_form(store, flow_run_id), given)):
+            approval_runs.ask_anew(flow_run_id, form, given, why)
+        elif given:
             settle_form(store, flow_run_id, given)
         elif state in ENDED:  # somebody forced it on, and it failed: it asks again
             approval_runs.ask_anew(flow_run_id, _on_form(store, flow_run_id))
@@ -407,8 +451,37 @@ def _waiting(store: Ledger, workflow: str) -> list[ledger.Action]:
         return list(session.scalars(query.order_by(table.id)))
 
 
+def _misfit(form: Sequence[ledger.Action], given: Mapping[str, Any]) -> str:
+    """Why an approval cannot be done as it was edited, so that it is asked for again; empty for any other answer."""
+    if len(form) != 1:
+        return ""
+    blanks = {blank.name for blank in actions.blanks(form[0].kind, form[0].payload)}
+    try:
+        said = approval_runs.Decision.model_validate({name: given[name] for name in given.keys() - blanks})
+        if said.decision.strip().lower() != "approve" or not blanks & given.keys():
+            return ""
+        _approved(form[0], given)
+    except ValidationError as error:
+        return _said(error) if error.title != approval_runs.Decision.__name__ else ""
+    except ValueError as error:
+        return _said(error)
+    return ""
+
+
+def _approved(action: ledger.Action, answer: Mapping[str, Any]) -> tuple[approval_runs.Decision, dict[str, Any]]:
+    """A form as it was filled in, and what is then to be done. Raises ValueError, with what does not fit."""
+    kind = approval_runs.form_of(action, filled_in=False)
+    boxes = kind.model_fields.keys() - approval_runs.Decision.model_fields.keys()
+    form = kind.model_validate({name: value for name, value in answer.items() if boxes or name != "body"})
+    payload = dict(action.payload)
+    if boxes and form.decision.strip().lower() == "approve":
+        left = approval_runs.as_left(form.model_dump(include=form.model_fields_set), sorted(boxes))
+        payload |= actions.load(action.kind, payload).filled(left)
+    actions.load(action.kind, payload)
+    return form, payload
+
+
 def _read_answer(action: ledger.Action, answer: dict[str, Any] | None) -> ledger.Decision:
-    editable = actions.KINDS[action.kind].editable
     decision = ledger.Decision(
         action_id=action.id,
         approver="",
@@ -421,20 +494,11 @@ def _read_answer(action: ledger.Action, answer: dict[str, Any] | None) -> ledger
         decision.verdict, decision.comment = "expired", "nobody decided in time"
         return decision
     try:
-        filled = {name: value for name, value in answer.items() if editable or name != "body"}
-        form = (EditableDecision if editable else Decision).model_validate(filled)
-        approved = form.decision.strip().lower() == "approve"
-        payload = dict(action.payload)
-        if isinstance(form, EditableDecision) and editable and approved:
-            payload[editable] = form.body
-        actions.load(action.kind, payload)
-    except ValidationError as error:
-        decision.verdict, decision.comment = (
-            "rejected",
-            f"the answer could not be read: {error.errors()[0]['msg']}",
-        )
+        form, payload = _approved(action, answer)
+    except ValueError as error:
+        decision.verdict, decision.comment = "rejected", f"the answer could not be read: {_said(error)}"
         return decision
-    decision.verdict = "approved" if approved else "rejected"
+    decision.verdict = "approved" if form.decision.strip().lower() == "approve" else "rejected"
     decision.approver, decision.comment = form.approver, form.comment
     decision.edited = payload != action.payload
     decision.payload, decision.digest = payload, actions.digest(action.kind, payload, action.credential)

@@ -150,7 +150,8 @@ def story(ledger: Ledger, action_id: int) -> tuple[Action | None, list[Event]]:
         about = [sa.and_(HISTORY.c.event.in_(("decision", "receipt")), detail["action_id"].as_integer() == action_id)]
         subjects = {f"actions/{action_id}"}
         if record is not None:
-            about.append(sa.and_(HISTORY.c.event == "model call", detail["record_id"].as_integer() == record))
+            calls = HISTORY.c.event.in_(("model call", "tool call"))
+            about.append(sa.and_(calls, detail["record_id"].as_integer() == record))
             subjects.add(f"records/{record}")
         subjects |= set(session.scalars(sa.select(HISTORY.c.subject).where(sa.or_(*about))))
         told = session.execute(sa.select(HISTORY).where(HISTORY.c.subject.in_(subjects)).order_by(HISTORY.c.id)).all()

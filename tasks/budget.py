@@ -21,6 +21,33 @@ LOST = "lost"
 """The stop reason that the ledger gives a call that was never answered."""
 
 
+def _total(column: sa.orm.InstrumentedAttribute[Decimal], *where: sa.ColumnElement[bool]) -> sa.ScalarSelect[Decimal]:
+    return sa.select(sa.func.sum(column)).where(*where).scalar_subquery()
+
+
+# Written once: before each of an agent's steps they are asked, and to build them would take as long as to run them.
+_WORKFLOW: sa.BindParameter[str] = sa.bindparam("workflow")
+_RUN: sa.BindParameter[str] = sa.bindparam("run")
+_DAY: sa.BindParameter[datetime] = sa.bindparam("day")
+USED = sa.select(
+    _total(Reservation.worst, Reservation.workflow == _WORKFLOW),
+    _total(Reservation.worst, Reservation.run_id == _RUN),
+    _total(ModelCall.cost, ModelCall.run_id == _RUN),
+    _total(ModelCall.cost, ModelCall.workflow == _WORKFLOW, ModelCall.created_at >= _DAY),
+)
+"""What is set aside by the workflow and by the run, and what the run, and the workflow since `day`, have spent."""
+
+LEFT = (
+    sa.select(Reservation.__table__.c.id)
+    .where(Reservation.run_id == _RUN, Reservation.record_id.in_(sa.bindparam("records", expanding=True)))
+    .limit(1)
+)
+
+SETTLED = sa.delete(Reservation.__table__).where(  # type: ignore[arg-type]
+    Reservation.run_id == _RUN, Reservation.record_id == sa.bindparam("record")
+)
+
+
 class BudgetExceeded(Exception):
     """A call was not made because it could have gone over a limit.
 
@@ -60,6 +87,8 @@ class Budget:
 
     def __init__(self, store: Ledger, card: Card, run_id: str) -> None:
         self._store, self._card, self._run_id = store, card, run_id
+        self._earlier: tuple[datetime, Decimal] | None = None
+        """What this month had cost before today (UTC): it changes no more."""
 
     @property
     def spent(self) -> Decimal:
@@ -71,25 +100,31 @@ class Budget:
         """Set aside what these calls can cost at worst, in order, as many as fit; each must be settled."""
         if not any(call.worst for call in calls):  # a model that is free
             return Granted([call.record_id for call in calls], None)
+        with self._store.write() as session:
+            return self.reserve_in(session, calls)
+
+    def reserve_in(self, session: Session, calls: Sequence[Call]) -> Granted:
+        """The same, in a transaction that is under way."""
         reserved: list[Reservation] = []
         refused = None
-        with self._store.write() as session:
-            # Left by an attempt whose end could not be written: what it had asked may have been paid.
-            mine = Reservation.run_id == self._run_id
-            lose(session, mine, Reservation.record_id.in_([call.record_id for call in calls]))
-            limits = self._limits(session)
-            for call in calls:
-                if refused := _exceeded(limits, call.worst):
-                    break
-                limits = [(kind, used + call.worst, limit) for kind, used, limit in limits]
-                reserved.append(self._reservation(call))
-            session.add_all(reserved)
+        # Left by an attempt whose end could not be written: what it had asked may have been paid.
+        ids = [call.record_id for call in calls]
+        if session.connection().execute(LEFT, {"run": self._run_id, "records": ids}).first():
+            lose(session, Reservation.run_id == self._run_id, Reservation.record_id.in_(ids))
+        limits = self._limits(session)
+        for call in calls:
+            if refused := _exceeded(limits, call.worst):
+                break
+            limits = [(kind, used + call.worst, limit) for kind, used, limit in limits]
+            reserved.append(self._reservation(call))
+        session.add_all(reserved)
         return Granted([row.record_id for row in reserved], refused)
 
     def settle(self, session: Session, records: Iterable[int]) -> None:
         """Give back what was set aside for these records; what was paid is a `ModelCall` in the same transaction."""
-        mine = Reservation.run_id == self._run_id
-        session.execute(sa.delete(Reservation).where(mine, Reservation.record_id.in_(list(records))))
+        rows = [{"run": self._run_id, "record": record_id} for record_id in records]
+        if rows:
+            session.connection().execute(SETTLED, rows)
 
     def lose(self, session: Session, record_id: int) -> None:
         """The call was never answered: it counts at its worst."""
@@ -97,16 +132,25 @@ class Budget:
 
     def _limits(self, session: Session) -> list[tuple[str, Decimal, Decimal]]:
         """Each limit: its name, what is used up or set aside, and how far it goes."""
-        card, workflow = self._card, self._card.workflow
+        card = self._card
         day = utcnow().replace(hour=0, minute=0, second=0, microsecond=0)
-        aside = _sum(session, Reservation.worst, Reservation.workflow == workflow)
-        run = _sum(session, Reservation.worst, Reservation.run_id == self._run_id)
-        run += _sum(session, ModelCall.cost, ModelCall.run_id == self._run_id)
+        which = {"workflow": card.workflow, "run": self._run_id, "day": day}
+        aside, run_aside, run, today = (
+            amount or Decimal(0) for amount in session.connection().execute(USED, which).one()
+        )
+        month = today + self._before(session, day)
         return [
-            ("usd_per_run", run, card.usd_per_run),
-            ("usd_per_day", aside + spent_since(session, workflow, day), card.usd_per_day),
-            ("usd_per_month", aside + spent_since(session, workflow, day.replace(day=1)), card.usd_per_month),
+            ("usd_per_run", run_aside + run, card.usd_per_run),
+            ("usd_per_day", aside + today, card.usd_per_day),
+            ("usd_per_month", aside + month, card.usd_per_month),
         ]
+
+    def _before(self, session: Session, day: datetime) -> Decimal:
+        if self._earlier is None or self._earlier[0] != day:
+            this_month = ModelCall.created_at >= day.replace(day=1), ModelCall.created_at < day
+            mine = ModelCall.workflow == self._card.workflow
+            self._earlier = day, _sum(session, ModelCall.cost, mine, *this_month)
+        return self._earlier[1]
 
     def _reservation(self, call: Call) -> Reservation:
         return Reservation(

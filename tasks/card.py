@@ -8,14 +8,21 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from tasks.actions import KINDS, Address, Impact
+from tasks import workdays
+from tasks.actions import KINDS, Action, Address, Impact
 from tasks.output import allowed_entry
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=15)]
 AllowedEntry = Annotated[str, AfterValidator(allowed_entry)]
 Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
 SlackChannel = Annotated[str, StringConstraints(pattern=r"^slack/[a-z0-9-]+$")]
+
+
+def _calendar(name: str) -> str:
+    workdays.calendar(name)
+    return name
 
 
 class CardError(Exception):
@@ -72,6 +79,9 @@ class Writes(_Part):
     """Whether a person signs off every one of them, at every stage."""
     optional: bool = False
     """Left out, and said so in the ledger, where nobody has saved the credential."""
+    most: dict[Currency, Decimal] = {}
+    """The most that one such action may move, by currency: {"usd": Decimal(200)}. More, and any other currency, is
+    refused before anybody is asked. Required of the kinds that move money."""
 
     @model_validator(mode="after")
     def _high_impact_always_asks(self) -> Self:
@@ -80,7 +90,37 @@ class Writes(_Part):
             raise ValueError(f"'{self.kind}' is no kind of action; there are {', '.join(sorted(KINDS))}")
         if action.impact is Impact.HIGH and not self.approval:
             raise ValueError(f"'{self.kind}' is high-impact: approval must be True")
+        moves_money = action.money is not Action.money
+        if moves_money and not self.most:
+            raise ValueError(f"'{self.kind}' moves money: most must say how much at a time, by currency")
+        if self.most and not moves_money:
+            raise ValueError(f"'{self.kind}' moves no money: most has no meaning")
         return self
+
+
+class Agent(_Part):
+    """How far an agent may go with one record. Each limit ends its run, which says what was done and what was not."""
+
+    model: Credential
+    """The block of the model that takes its steps; without that block the workflow's own rules do."""
+    steps: int = Field(default=12, ge=1, le=50)
+    """Turns of the model."""
+    calls: int = Field(default=24, ge=1, le=200)
+    """Calls of tools. Each tool has a limit of its own besides."""
+    tokens: int = Field(default=150_000, ge=1_000)
+    """Tokens in and out, of all its steps together."""
+    usd: Decimal = Field(default=Decimal("0.50"), gt=0)
+    """Dollars of all its steps together; the workflow's own limits hold besides."""
+    minutes: float = Field(default=5, gt=0, le=120)
+    """Minutes of work, without the time that it waits for people."""
+    repeats: int = Field(default=2, ge=1, le=10)
+    """How often it may make the same call."""
+    idle_steps: int = Field(default=3, ge=1, le=10)
+    """Steps in a row that bring nothing new: only failed or repeated calls."""
+    turn_tokens: int = Field(default=2_000, ge=256, le=20_000)
+    """The longest turn."""
+    context_tokens: int = Field(default=60_000, ge=4_000)
+    """Over about so many, old results of tools are left out of what the model is sent."""
 
 
 class Thresholds(_Part):
@@ -152,6 +192,11 @@ class Card(_Part):
     stage: Stage
     """The most that the workflow may do. A Prefect Variable can lower it, nothing can raise it."""
     thresholds: Thresholds
+    calendar: Annotated[str, AfterValidator(_calendar)] | None = None
+    """Whose weekends and holidays are kept, where customers are written to unasked: a country such as DE, or a region
+    such as DE-BY. A day is the one in UTC."""
+    agent: Agent | None = None
+    """The agent's model and limits, where the workflow has one."""
     evidence: Evidence = Evidence()
     shadow_report: SlackChannel | None = None
     """The Slack block, such as slack/team, that is told what a run in shadow would have done."""

@@ -24,7 +24,8 @@ KEY = "drift:"
 READ_BY_FETCH = frozenset(
     {
         "gmail:message", "gmail:message-list", "gmail:history", "gmail:profile",
-        "hubspot:contact", "hubspot:contact-batch", "hubspot:ticket", "hubspot:ticket-list",
+        "hubspot:contact", "hubspot:contact-batch", "hubspot:ticket", "hubspot:ticket-list", "hubspot:deal",
+        "hubspot:deal-list", "stripe:list", "stripe:invoice",
     }
 )  # fmt: skip
 """The objects of which `fetch` says itself which it has read and found in shape."""

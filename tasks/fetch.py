@@ -56,8 +56,8 @@ class Mailbox:
     """Gmail's search for them, for the first look and whenever the history has expired."""
     label: str = ""
     """Only what carries this label, wherever it lies; empty for what is in the inbox."""
-    unless: str = ""
-    """Nothing that carries this label: it is another workflow's."""
+    unless: tuple[str, ...] = ()
+    """Nothing that carries one of these labels: it is another workflow's."""
 
     @property
     def source(self) -> str:
@@ -76,8 +76,8 @@ class Mailbox:
         if asked_for:  # whoever put it back knows that it is archived
             return ""
         carries = {self.names.get(label, "") for label in labels} if self.label or self.unless else set()
-        if self.unless and self.unless.lower() in carries:
-            return f"labelled {self.unless}: another workflow's"
+        if theirs := next((label for label in self.unless if label.lower() in carries), ""):
+            return f"labelled {theirs}: another workflow's"
         if self.label:
             return "" if self.label.lower() in carries else f"somebody has taken the label {self.label} off it"
         return "" if "INBOX" in labels else "somebody has already taken it out of the inbox"
@@ -92,7 +92,7 @@ class Arrivals:
 
 
 @verb("fetch")
-def inbox(run: Run, *, query: str, limit: int, suite: Suite, unless: str = "") -> list[int]:
+def inbox(run: Run, *, query: str, limit: int, suite: Suite, unless: tuple[str, ...] = ()) -> list[int]:
     """Take new e-mails into the ledger, take up what is to be read again, and claim up to `limit` unfinished records.
 
     The records and the cursor are stored in one transaction, so a crash neither loses nor repeats a message. A message

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from blocks import ledger
 from blocks.ledger import Record, utcnow
+from blocks.money import in_words, to_major, to_minor
 from tasks import actions, approvals, output, records, shadow_report
 from tasks.actions import BY_CARD, Action, Impact
-from tasks.card import Card, Stage
+from tasks.actions.base import Money
+from tasks.card import Card, Stage, Writes
 from tasks.plain import plain, quoted
 from tasks.run import Run
 from tasks.verb import verb
@@ -52,22 +54,18 @@ def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> Non
     changes = []
     for record in batch:
         try:
-            wanted += _rows(run, record, decide(record), explain, costs.get(record.id, Decimal(0)))
+            wanted += rows(run, record, decide(record), explain, costs.get(record.id, Decimal(0)))
             changes.append({"id": record.id, "state": records.GATED, "reason": None})
         except Exception as error:  # noqa: BLE001 - `decide` is the builder's own code: one record must not stop them all
             why = f"no action could be made of it: {type(error).__name__}: {error}"
             changes.append(records.quarantine(record.id, why))
     with run.ledger.write() as session:
         mine = _still_mine(session, run, ids)
-        known = set(session.scalars(sa.select(ledger.Action.key).where(ledger.Action.record_id.in_(ids))))
-        new = [row for row in wanted if row.key not in known and row.record_id in mine]
-        session.add_all(new)
-        session.flush()
-        session.add_all(_passed_by_the_card(row, run.card) for row in new if row.state == "pending")
+        new = want(session, run, [row for row in wanted if row.record_id in mine])
         records.move(session, (change for change in changes if change["id"] in mine))
     _note_held_back(run, new)
     shadow_report.tell(run, ids)
-    approvals.request(run.ledger, _waiting_without_run(run))
+    approvals.request(run.ledger, waiting_without_run(run))
 
 
 def _still_mine(session: Session, run: Run, ids: Sequence[int]) -> set[int]:
@@ -89,62 +87,115 @@ def state_for(action: Action, card: Card, stage: Stage, missing: Collection[str]
         return "refused", f"the card of {card.workflow} does not name {action.kind}"
     if action.kind in missing:
         return "refused", f"nobody has saved the credential {line.credential}"
+    if action.money and (more := too_much(action.money, line)):
+        return "refused", more
     if stage is Stage.SHADOW:
         return "shadow", None
-    if stage is Stage.GATED or line.approval or action.impact is Impact.HIGH:
+    if stage is Stage.GATED or line.approval or action.impact is Impact.HIGH or action.doubts:
         return "waiting", None
     return "pending", None
 
 
-def _rows(run: Run, record: Record, wanted: Sequence[Action], explain: Explain, cost: Decimal) -> list[ledger.Action]:
+def too_much(money: Money, line: Writes) -> str | None:
+    """Why a card's line does not allow such an amount to be moved at once, or None."""
+    most = line.most.get(money.currency)
+    if most is None:
+        return f"the card allows {line.kind} in {', '.join(line.most) or 'no currency'}, not in {money.currency}"
+    if to_major(money.amount, money.currency) > most:
+        limit = in_words(to_minor(most, money.currency), money.currency)
+        return f"{in_words(money.amount, money.currency)} is over the card's limit for {line.kind}, {limit}"
+    return None
+
+
+def rows(
+    run: Run, record: Record, wanted: Sequence[Action], explain: Explain, cost: Decimal = Decimal(0), again: str = ""
+) -> list[ledger.Action]:
+    """The actions that are wanted for a record, as the ledger holds them.
+
+    Args:
+        run: the run.
+        record: what they are about.
+        wanted: the actions.
+        explain: what an approver must know.
+        cost: what the record has cost, in dollars.
+        again: what tells them from those that the record has wanted before, where it may want the same again.
+    """
     seen: Counter[str] = Counter()
-    stage, rows = _stage_of(run, record), []
-    expires_at = utcnow() + timedelta(days=run.card.thresholds.approval_days)
-    known = output.Known(record)
-    why = explain(record)
+    found, known, why = [], output.Known(record), explain(record)
     for action in wanted:
         seen[action.kind] += 1
-        state, reason = state_for(action, run.card, stage, run.left_out)
-        if state != "refused" and (foreign := output.objection(action, known, run.card.allowed)):
-            state, reason = "refused", f"{HELD_BACK}{foreign}"
-        payload = action.model_dump(mode="json")
-        line = run.card.writes_of(action.kind)
-        credential = line.credential if line else ""
-        rows.append(
-            ledger.Action(
-                key=_key(record, action.kind, seen[action.kind]),
-                workflow=run.card.workflow,
-                record_id=record.id,
-                kind=action.kind,
-                impact=action.impact,
-                title=action.title,
-                payload=payload,
-                digest=actions.digest(action.kind, payload, credential),
-                credential=credential,
-                explanation=_explanation(action, why, cost) if state != "pending" else "",
-                stage=stage,
-                state=state,
-                reason=reason,
-                expires_at=expires_at,
-            )
-        )
-    return rows
+        one = row(run, record, action, known, key=_key(record, action.kind, seen[action.kind]) + again)
+        if one.state != "pending":
+            one.explanation = explanation(action, why, cost)
+        found.append(one)
+    return found
 
 
-def _stage_of(run: Run, record: Record) -> Stage:
+def want(session: Session, run: Run, wanted: Sequence[ledger.Action]) -> list[ledger.Action]:
+    """Put these into the ledger, without those that are there, and pass what the card passes; returns the new ones."""
+    theirs = sa.select(ledger.Action.key).where(ledger.Action.record_id.in_({row.record_id for row in wanted}))
+    known = set(session.scalars(theirs))
+    new = [row for row in wanted if row.key not in known]
+    session.add_all(new)
+    session.flush()
+    session.add_all(_passed_by_the_card(row, run.card) for row in new if row.state == "pending")
+    return new
+
+
+def row(run: Run, record: Record, action: Action, known: output.Known, *, key: str) -> ledger.Action:
+    """A wanted action as the ledger holds it, in the state that its stage, its content and its amount give it.
+
+    Args:
+        run: the run.
+        record: what it is about.
+        action: what is wanted.
+        known: what the record holds.
+        key: its natural key: what has the same is the same action.
+    """
+    stage = stage_of(run, record)
+    state, reason = state_for(action, run.card, stage, run.left_out)
+    if state != "refused" and (foreign := output.objection(action, known, run.card.allowed)):
+        state, reason = "refused", f"{HELD_BACK}{foreign}"
+    payload = action.model_dump(mode="json")
+    line = run.card.writes_of(action.kind)
+    credential = line.credential if line else ""
+    return ledger.Action(
+        key=key,
+        workflow=run.card.workflow,
+        record_id=record.id,
+        kind=action.kind,
+        impact=action.impact,
+        title=action.title,
+        payload=payload,
+        digest=actions.digest(action.kind, payload, credential),
+        credential=credential,
+        explanation="",
+        stage=stage,
+        state=state,
+        reason=reason,
+        expires_at=utcnow() + timedelta(days=run.card.thresholds.approval_days),
+    )
+
+
+def stage_of(run: Run, record: Record) -> Stage:
     """The run's stage; what another version of the prompt had answered has not earned what this one has."""
     if record.prompt_version in (None, run.prompt_version) or run.stage is not Stage.SELECTIVE:
         return run.stage
     return Stage.GATED
 
 
+def natural_key(record: Record) -> str:
+    """What a record is, whatever number the ledger gave it. The keys of its actions begin with it."""
+    return f"{record.workflow}:{record.source}:{record.external_id}:{record.version}"
+
+
 def _key(record: Record, kind: str, nth: int) -> str:
     """The action's natural key: the same record can never want the same thing twice."""
     again = f"#{nth}" if nth > 1 else ""
-    return f"{record.workflow}:{record.source}:{record.external_id}:{record.version}:{kind}{again}"
+    return f"{natural_key(record)}:{kind}{again}"
 
 
-def _explanation(action: Action, why: str, cost: Decimal) -> str:
+def explanation(action: Action, why: str, cost: Decimal) -> str:
     """The form's text: what, to whom, the draft, why, the source, and what it has cost. Markdown."""
     facts = [f"- **{label}:** {plain(value)}" for label, value in action.preview().items()]
     draft = ["**The text:**", quoted(str(getattr(action, action.editable))), EDITED] if action.editable else []
@@ -180,7 +231,8 @@ def _passed_by_the_card(row: ledger.Action, card: Card) -> ledger.Decision:
     )
 
 
-def _waiting_without_run(run: Run) -> list[int]:
+def waiting_without_run(run: Run) -> list[int]:
+    """The workflow's actions that wait for a person and have no form yet."""
     table = ledger.Action
     with run.ledger.read() as session:
         return list(

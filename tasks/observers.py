@@ -1,6 +1,6 @@
 """How people's own work is seen: for each kind of action, whether somebody has done it instead of the workflow.
 
-The counterpart of `tasks/performers.py`. An observer looks at the vendor, and changes nothing there. What Signoff sent
+The counterpart of `tasks/performers`. An observer looks at the vendor, and changes nothing there. What Signoff sent
 or wrote itself, for another record perhaps, is no work of people: it would be evidence for itself.
 """
 
@@ -21,16 +21,23 @@ from blocks.mail import MalformedMail, parse
 from blocks.vendor import VendorError
 from tasks.actions import (
     AddNote,
+    AddRow,
     ApplyLabel,
+    CreateInvoice,
+    CreatePage,
     CreateTask,
+    IssueCredit,
     NoteTicket,
     PostMessage,
+    Refund,
+    SendFollowUp,
+    SendReminder,
     SendReply,
     UpdateTicket,
     UpsertContact,
 )
 from tasks.output import FREE_MAIL
-from tasks.performers import ACTION_HEADER
+from tasks.performers.gmail import ACTION_HEADER
 from tasks.scoring import alike
 
 MOST_WORDS = 2_000
@@ -216,6 +223,13 @@ OBSERVERS: Mapping[str, Callable[[Any, Any], Seen]] = {
 UNKNOWABLE: Mapping[str, str] = {
     NoteTicket.kind: "what people note on a ticket is their own, and seldom the same",
     UpdateTicket.kind: "a ticket's category and stage are set by people and by HubSpot's own rules alike",
+    SendReminder.kind: "whoever else wrote or rang about an invoice cannot be seen from here",
+    SendFollowUp.kind: "whoever else wrote or rang, in whichever mailbox, cannot be seen from here",
+    Refund.kind: "what people give back they may give back for reasons of their own",
+    IssueCredit.kind: "what people credit they may credit for reasons of their own",
+    CreateInvoice.kind: "which of people's invoices would have been this one, nobody can tell",
+    AddRow.kind: "people keep such lists in many places, none of which is known here",
+    CreatePage.kind: "people write down the same thing in other words, and where they like",
     PostMessage.kind: "people tell each other in many places, and in other words",
 }
 """The kinds that no observer can judge, and why."""

@@ -27,6 +27,10 @@ SHOWN = 60
 IDENTITY = re.compile(r"(?:^|_)(?:id|sender|reply_to|email|references)$")
 """The fields of a record that say who it is from and which thing it is: where an action may go."""
 
+OWN = "own"
+"""Where in a record's context code puts the ids and addresses of the objects that it has found to be the record's own:
+{"customer_id": ..., "invoice_id": [...]}, by names that `IDENTITY` takes. Not deeper: what is nested is no id."""
+
 FREE_MAIL = re.compile(
     r"(?:gmail|googlemail|outlook|hotmail|live|yahoo|icloud|me|aol|gmx|mail|protonmail|fastmail|zoho|hey|qq|163)\.com"
     r"|(?:outlook|hotmail|live|yahoo)\.(?:co\.)?[a-z]{2}|gmx\.(?:de|net|at|ch)|web\.de|t-online\.de|posteo\.(?:de|net)"
@@ -117,8 +121,12 @@ class Known:
 
     @cached_property
     def own(self) -> frozenset[str]:
-        """Whom and what the record itself comes from: its sender, its ids. Never taken from free text."""
-        own = {value.casefold() for value in _identities(self._record.payload)}
+        """Whom and what the record itself comes from: its sender, its ids. Never taken from free text.
+
+        So do the objects that code, and no model, has looked up for it and put under `OWN`.
+        """
+        looked_up = (self._record.context or {}).get(OWN) or {}
+        own = {value.casefold() for value in (*_identities(self._record.payload), *_identities(looked_up))}
         return frozenset(own | {(self._record.external_id or "").casefold()} - {""})
 
     def has_link(self, link: Link) -> bool:

@@ -32,6 +32,8 @@ QUOTAS = {
     "hubspot": Quota(burst=100, per_second=10, lease=10),  # 100 requests in 10 s; 190 on Professional and up
     "slack": Quota(burst=3, per_second=1, lease=1),  # one message a second and channel, short bursts allowed
     "claude": Quota(burst=100, per_second=16, lease=5),  # 1,000 requests a minute; the vendor's own 429s say the rest
+    "stripe": Quota(burst=25, per_second=20, lease=5),  # 25 requests a second in test mode, 100 in live mode
+    "notion": Quota(burst=9, per_second=3, lease=3),  # 3 requests a second and integration on average, bursts allowed
     "drive": Quota(burst=325_000, per_second=5_400, lease=5_000),  # 325,000 quota units a minute and user
 }
 

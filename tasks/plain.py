@@ -11,6 +11,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
 
 
+def capitalised(text: str) -> str:
+    """As a sentence begins; all else as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(count: int, noun: str) -> str:
     """`1 record`, `1,000 records`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

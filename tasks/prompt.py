@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 import prompts
 from blocks.ledger import ModelCall, Record
-from blocks.models import Reply, Request
+from blocks.models import Picture, Reply, Request
 from blocks.vendor import VendorError
 from tasks import records
 from tasks.budget import LOST, BudgetExceeded, Call
@@ -20,6 +21,9 @@ from tasks.verb import as_they_come, raise_if_worth_retrying, verb
 
 Variables = Callable[[Record], Mapping[str, Any]]
 """What a flow tells the prompt about a record: plain function, no I/O."""
+
+Pictures = Callable[[Record], Sequence[Picture]]
+"""What a model that sees is shown of a record, besides."""
 
 SHORTEST = 400
 """A text that would have to be cut below this many characters is not worth asking about."""
@@ -34,7 +38,7 @@ class TooLong(Exception):
 
 
 @verb("prompt")
-def ask(run: Run, ids: Sequence[int], variables: Variables) -> None:
+def ask(run: Run, ids: Sequence[int], variables: Variables, pictures: Pictures | None = None) -> None:
     """Ask the card's prompt about every record of the batch that has not been asked yet.
 
     Inputs that are too long are trimmed by the prompt's rule, or quarantined. When the budget is used up the records
@@ -49,7 +53,9 @@ def ask(run: Run, ids: Sequence[int], variables: Variables) -> None:
     changes: list[dict[str, Any]] = []
     for record in batch:
         try:
-            requests[record.id] = fit(Request(prompt, dict(variables(record))), run.model.input_limit())
+            shown = tuple(pictures(record)) if pictures and run.model.sees else ()
+            request = Request(prompt, dict(variables(record)), pictures=shown)
+            requests[record.id] = fit(request, run.model.input_limit())
         except TooLong as error:
             changes.append(records.quarantine(record.id, str(error)))
     if changes:
@@ -192,4 +198,4 @@ def fit(request: Request, limit: int) -> Request:
         raise TooLong(f"too long for the model: {len(system) + len(user):,} characters, at most {limit:,} fit")
     head, tail = keep * 3 // 4, keep // 4
     cut = f"{text[:head]}\n[... {len(text) - head - tail:,} characters left out ...]\n{text[-tail:]}"
-    return Request(request.prompt, {**request.variables, name: cut}, request.corrections)
+    return replace(request, variables={**request.variables, name: cut})

@@ -19,6 +19,7 @@ WAYS_OUT = {
     records.DONE: "it is done; to do more about it, do it by hand",
     records.SKIPPED: "it was skipped: nothing was to be done about it",
     records.REPLAY: "it is put back already, and waits for the workflow's next run",
+    records.WAITS: "its agent waits for a person: see signoff approvals list",
     records.UNREAD: "its message could not be read yet; the workflow's next run tries again by itself",
 }
 IN_WORK = "it is still being worked on; the workflow's next run goes on with it"

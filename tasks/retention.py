@@ -22,6 +22,7 @@ from sqlalchemy.orm.attributes import flag_modified
 import prompts
 from blocks.ledger import (
     Action,
+    AgentRun,
     CaseAnswer,
     Decision,
     Evaluation,
@@ -29,8 +30,10 @@ from blocks.ledger import (
     Mirror,
     ModelCall,
     Observation,
+    Paper,
     Receipt,
     Record,
+    ToolCall,
     history,
     utcnow,
 )
@@ -179,7 +182,8 @@ def of_person(ledger: Ledger, address: str) -> Person:
         raise RetentionError(f"{address!r} is no e-mail address")
     parts = [sa.func.coalesce(sa.cast(column, sa.Text), "") for column in _TEXTS]
     said = sa.func.lower(parts[0].concat(parts[1]).concat(parts[2]))
-    found = sa.select(Record.id, Record.payload).where(said.contains(_in_json(wanted), autoescape=True))
+    named = said.contains(_in_json(wanted), autoescape=True)
+    found = sa.select(Record.id, Record.payload).where(sa.or_(named, _in_what_an_agent_read(_in_json(wanted))))
     theirs: list[int] = []
     others: list[int] = []
     with ledger.read() as session:
@@ -187,6 +191,12 @@ def of_person(ledger: Ledger, address: str) -> Person:
             is_from = any(isinstance(value, str) and value.lower() == wanted for value in payload.values())
             (theirs if is_from else others).append(number)
     return Person(theirs, others)
+
+
+def _in_what_an_agent_read(wanted: str) -> sa.ColumnElement[bool]:
+    """Whether an agent's tool was given, or gave back, what names the address: that is in no record itself."""
+    texts = sa.func.lower(sa.cast(ToolCall.input, sa.Text).concat(ToolCall.output))
+    return sa.exists().where(ToolCall.record_id == Record.id, texts.contains(wanted, autoescape=True))
 
 
 def plan(ledger: Ledger, ids: Collection[int]) -> Plan:
@@ -294,12 +304,16 @@ def _cuts(session: Session, closed: Sequence[Record]) -> Iterable[tuple[Base, di
     calls = _whole(session, ModelCall, ModelCall.record_id.in_(ids))
     prompt_of = {call.record_id: call.prompt for call in calls}
     mirrors = _whole(session, Mirror, Mirror.record_id.in_(ids))
+    papers = _whole(session, Paper, Paper.record_id.in_(ids))
     reports = shadow_report.about(session, ids)
     theirs = sa.select(Action.id).where(sa.or_(Action.record_id.in_(ids), Action.id.in_(reports)))
     return chain(
         ((record, _record_cut(record, prompt_of.get(record.id))) for record in closed),
         ((call, {"reply": ""}) for call in calls),
+        ((run, {"text": ""}) for run in _whole(session, AgentRun, AgentRun.record_id.in_(ids))),
+        ((tool, {"input": {}, "output": ""}) for tool in _whole(session, ToolCall, ToolCall.record_id.in_(ids))),
         ((mirror, _mirror_cut(mirror)) for mirror in mirrors),
+        ((paper, {"name": "", "content": None, "sheet": None}) for paper in papers),
         _cuts_of_actions(session, theirs),
     )
 

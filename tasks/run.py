@@ -118,10 +118,11 @@ class Run:
 
 
 @contextmanager
-def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
+def begin(card: Card, store: Ledger | None = None, *, whole: bool = True) -> Iterator[Run]:
     """Open a run of the card's workflow: stage, budget and heartbeat; claims are released at the end.
 
-    What the retention rule says is redacted first.
+    What the retention rule says is redacted first. One that is not the `whole` workflow, but a single call of one of
+    its tools, says nothing of whether the workflow is well.
 
     Raises:
         RetentionError: the rule's setting cannot be read.
@@ -150,7 +151,8 @@ def begin(card: Card, store: Ledger | None = None) -> Iterator[Run]:
             run.note(f"{redacted} old records lost their personal data, as {retention.SETTING} says")
         with drift.told(run):
             yield run
-        alerts.close_alert(store, f"crash:{card.workflow}")
+        if whole:
+            alerts.close_alert(store, f"crash:{card.workflow}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from prompts.fields import probability_field
 from tasks import records
 from tasks.answers import Verdict, judge, threshold_of
 from tasks.budget import LOST
-from tasks.prompt import TooLong, Variables, after_failures, fit, within_budget
+from tasks.prompt import Pictures, TooLong, Variables, after_failures, fit, within_budget
 from tasks.run import Run
 from tasks.verb import concurrently, verb
 
@@ -31,7 +31,9 @@ FINAL = frozenset({"refusal", "model_context_window_exceeded"})
 
 
 @verb("validate")
-def answers(run: Run, ids: Sequence[int], variables: Variables, check: Check | None = None) -> None:
+def answers(
+    run: Run, ids: Sequence[int], variables: Variables, check: Check | None = None, pictures: Pictures | None = None
+) -> None:
     """Check the model's answer to every record of the batch, and ask again where it is not what was asked for.
 
     Args:
@@ -39,6 +41,7 @@ def answers(run: Run, ids: Sequence[int], variables: Variables, check: Check | N
         ids: the batch.
         variables: what the prompt is told of a record.
         check: what else must hold for an answer, beside its type.
+        pictures: what a model that sees is shown of a record.
 
     Raises:
         VendorError: the model could not be reached to ask again.
@@ -51,7 +54,7 @@ def answers(run: Run, ids: Sequence[int], variables: Variables, check: Check | N
     with run.ledger.write() as session:
         records.move(session, changes)
     bad = [r for r in batch if not verdicts[r.id][-1].answer]
-    outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables, check), bad)
+    outcomes = concurrently(lambda r: _ask_again(run, r, verdicts[r.id], variables, check, pictures), bad)
     failures = {record.id: outcome for record, outcome in outcomes if isinstance(outcome, VendorError)}
     after_failures(run, {r.id: r for r in bad}, failures, succeeded=len(batch) - len(failures))
 
@@ -63,7 +66,14 @@ def _judged(run: Run, record: Record, check: Check | None, text: str, stop_reaso
     return verdict
 
 
-def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Variables, check: Check | None) -> None:
+def _ask_again(
+    run: Run,
+    record: Record,
+    verdicts: list[Verdict],
+    variables: Variables,
+    check: Check | None,
+    pictures: Pictures | None,
+) -> None:
     prompt = prompts.load(run.card.prompt)
     while not (last := verdicts[-1]).answer:
         if last.stop_reason in FINAL or len(verdicts) > ASK_AGAIN:
@@ -71,7 +81,8 @@ def _ask_again(run: Run, record: Record, verdicts: list[Verdict], variables: Var
             return _store(run, records.quarantine(record.id, reason))
         corrections = tuple((verdict.text, verdict.complaint) for verdict in verdicts)
         try:
-            request = fit(Request(prompt, dict(variables(record)), corrections), run.model.input_limit())
+            shown = tuple(pictures(record)) if pictures and run.model.sees else ()
+            request = fit(Request(prompt, dict(variables(record)), corrections, shown), run.model.input_limit())
         except TooLong as error:  # the model has become a smaller one since the first answer
             return _store(run, records.quarantine(record.id, str(error)))
         reply = within_budget(run, record.id, request, len(verdicts) + 1)
@@ -87,7 +98,7 @@ def _replies(run: Run, batch: Sequence[Record]) -> Iterator[tuple[Record, list[t
     with run.ledger.read() as session:
         for call in session.scalars(
             sa.select(ModelCall)
-            .where(ModelCall.record_id.in_(calls), ModelCall.stop_reason != LOST)
+            .where(ModelCall.record_id.in_(calls), ModelCall.stop_reason != LOST, ModelCall.agent_run_id.is_(None))
             .order_by(ModelCall.id)
         ):
             # A first call begins anew: what was asked before a replay does not count against this attempt.

@@ -122,6 +122,9 @@ def as_they_come(
     function: Callable[[T], R], items: Sequence[T], workers: int = WORKERS
 ) -> Iterator[list[tuple[T, R | VendorError]]]:
     """The same, but all that is ready at a time comes together, so that it can be written in one transaction."""
+    if len(items) == 1:  # a thread for it would cost more than many a call
+        yield [(items[0], _here(function, items[0]))]
+        return
     with ThreadPoolExecutor(max_workers=max(1, min(workers, len(items)))) as pool:
         pending = {pool.submit(contextvars.copy_context().run, function, item): item for item in items}
         try:
@@ -130,6 +133,13 @@ def as_they_come(
                 yield [(pending.pop(future), _result(future)) for future in ready]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _here(function: Callable[[T], R], item: T) -> R | VendorError:
+    try:
+        return function(item)
+    except VendorError as error:
+        return error
 
 
 def _result(future: Future[Any]) -> Any:

@@ -23,6 +23,9 @@ DATA = Path(os.environ.get("SIGNOFF_DATA", Path(__file__).parents[2] / "shared" 
 ANSWERS: dict[str, dict[str, Any]] = json.loads((drive.HERE / "answers.json").read_text(encoding="utf-8"))
 """By e-mail: which articles answer it, and what would show that the handbook did."""
 
+ANSWERED_FROM = ("help-centre", "handbook")
+"""The folders of the company's Drive that support answers come from; meetings and papers lie in others."""
+
 INTERNAL = sorted({leak for answer in ANSWERS.values() for leak in answer.get("internal", ())})
 """What no stranger may read."""
 
@@ -47,14 +50,15 @@ def built_in() -> EmbeddedModel:
 
 
 def documents() -> Iterator[tuple[str, Item, bytes, str]]:
-    """Each file of the company's Drive, with the source that it is indexed from, and its type."""
+    """Each file that the company answers from, with the source that it is indexed from, and its type."""
     rows = {row["id"]: row for row in json.loads((drive.HERE / "index.json").read_text(encoding="utf-8"))}
     for row in rows.values():
-        if "file" in row:
+        source = row.get("file", "").split("/")[0]
+        if source in ANSWERED_FROM:
             mime_type, content = drive.content_of(row)
             link = f"https://docs.google.com/document/d/{row['id']}/edit"
             item = Item(row["id"], row["name"], "1", readers_of(row, rows), link, anchored=False)
-            yield row["file"].split("/")[0], item, content, "text/markdown" if mime_type == DOCUMENT else mime_type
+            yield source, item, content, "text/markdown" if mime_type == DOCUMENT else mime_type
 
 
 def readers_of(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> frozenset[str]:
@@ -80,4 +84,16 @@ def open_ticket(hubspot: HubSpot, contact: str = "", **properties: str) -> str:
     links = [{"to": {"id": hubspot.upsert_contact(contact, {})}, "types": types}] if contact else []
     fields = {"subject": "Labels", "content": "The labels are cut off.", "hs_pipeline": "0", "hs_pipeline_stage": "1"}
     made = hubspot.get_client().crm.tickets.basic_api.create({"properties": fields | properties, "associations": links})
+    return str(made.id)
+
+
+DEAL_TO_CONTACT = 3  # hubspot.crm.AssociationType
+
+
+def open_deal(hubspot: HubSpot, contact: str = "", **properties: str) -> str:
+    """Make a deal whose contract was sent, of the contact with this address when one is named; returns its id."""
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": DEAL_TO_CONTACT}]
+    links = [{"to": {"id": hubspot.upsert_contact(contact, {})}, "types": types}] if contact else []
+    fields = {"dealname": "Northwind - 2 sites", "dealstage": "contractsent", "pipeline": "default", "amount": "900"}
+    made = hubspot.get_client().crm.deals.basic_api.create({"properties": fields | properties, "associations": links})
     return str(made.id)

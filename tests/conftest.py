@@ -79,6 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the tests that run on both databases."""
     config.addinivalue_line("markers", "earns_its_stage: the evidence in the ledger decides what may pass")
+    config.addinivalue_line("markers", "workdays: the test is about weekends and holidays")
     config.addinivalue_line(
         "markers", "both_databases: the database matters here, so it runs on SQLite and again on PostgreSQL"
     )

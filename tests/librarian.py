@@ -85,6 +85,6 @@ class Lasting(Reader):
     def __exit__(self, *_: object) -> None:
         """Stay."""
 
-    def _send(self, content: bytes, name: str, mime_type: str | None) -> Any:
+    def _send(self, content: bytes, name: str, mime_type: str | None, job: Any) -> Any:
         self.files += 1
-        return super()._send(content, name, mime_type)
+        return super()._send(content, name, mime_type, job)

@@ -10,7 +10,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from blocks.ledger import Action, Decision, Ledger, ModelCall, Receipt, Record, Run, history, utcnow
+from blocks.ledger import (
+    Action,
+    AgentRun,
+    Decision,
+    Ledger,
+    ModelCall,
+    Receipt,
+    Record,
+    Run,
+    ToolCall,
+    history,
+    utcnow,
+)  # fmt: skip
 from blocks.mail import Email
 
 ANN = "ann@northwind.example"
@@ -29,6 +41,7 @@ class Work:
     action: int
     decision: int
     receipt: int
+    tool_call: int
 
     @property
     def subjects(self) -> set[str]:
@@ -38,6 +51,7 @@ class Work:
             f"actions/{self.action}",
             f"decisions/{self.decision}",
             f"receipts/{self.receipt}",
+            f"tool_calls/{self.tool_call}",
         }
 
 
@@ -94,10 +108,26 @@ def add_work(
             action_id=action.id, vendor="gmail", external_id="sent1", detail={"thread_id": "t1", "evidence": TEXT},
             created_at=then,
         )  # fmt: skip
-        session.add_all([decision, receipt])
+        agent = AgentRun(
+            workflow="lead-triage",
+            record_id=record.id,
+            model="claude",
+            state="done",
+            tools=["send"],
+            text=TEXT,
+            **times,
+        )
+        session.add_all([decision, receipt, agent])
+        session.flush()
+        tool = ToolCall(
+            agent_run_id=agent.id, record_id=record.id, run_id="r", step=1, position=0, call_id="toolu_1", tool="send",
+            impact="high", input={"text": TEXT}, output=TEXT, is_error=False, action_id=action.id, started_at=then,
+            ended_at=then,
+        )  # fmt: skip
+        session.add(tool)
         session.flush()
         history.note(session, "action acting", f"actions/{action.id}", run="r", attempt=1)
-        return Work(record.id, call.id, action.id, decision.id, receipt.id)
+        return Work(record.id, call.id, action.id, decision.id, receipt.id, tool.id)
 
 
 def tamper(ledger: Ledger, statement: str, **values: Any) -> int:

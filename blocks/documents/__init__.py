@@ -10,6 +10,7 @@ from blocks.documents.limits import MOST_BYTES, MOST_OCR_PAGES, MOST_PAGES, MOST
 from blocks.documents.model import Document, Section, Unreadable
 from blocks.documents.reader import Reader
 from blocks.documents.reading import read
+from blocks.documents.sheet import Place, Sheet
 
 __all__ = [
     "MOST_BYTES",
@@ -19,8 +20,10 @@ __all__ = [
     "SUPPORTED",
     "Document",
     "Kind",
+    "Place",
     "Reader",
     "Section",
+    "Sheet",
     "Unreadable",
     "kind_of",
     "read",

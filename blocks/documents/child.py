@@ -4,6 +4,7 @@ It takes a frame and a file from standard input, and answers with frames on what
 input does, that is, when its parent is gone, however that came about.
 """
 
+import base64
 import os
 import queue
 import resource
@@ -11,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from blocks.documents import wire
@@ -31,7 +33,7 @@ def main(memory: int) -> None:
     answers = _own_output()
     requests: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue(maxsize=1)
     threading.Thread(target=_take, args=(requests,), daemon=True).start()
-    from blocks.documents import reading, text  # noqa: F401  what every file needs is loaded before the first comes
+    from blocks.documents import looking, reading, text  # noqa: F401  what every file needs is loaded before the first comes
 
     _send(answers, {"ready": True})
     while True:
@@ -69,8 +71,6 @@ def _exactly(size: int) -> bytes:
 
 
 def _answer(asked: dict[str, Any], content: bytes, answers: BinaryIO) -> dict[str, Any]:
-    from blocks.documents import reading
-
     last = time.monotonic() + float(asked["seconds"]) + _LATE
 
     def more_time() -> None:
@@ -81,14 +81,25 @@ def _answer(asked: dict[str, Any], content: bytes, answers: BinaryIO) -> dict[st
 
     _end_at(last)
     try:
-        document = reading.read(content, asked["name"], asked["mime_type"], asks_for_time=more_time)
-        return {"document": wire.to_json(document)}
+        return {asked["wanted"]: _done(asked, content, more_time)}
     except Unreadable as error:
         return {"unreadable": str(error)}
     except MemoryError:
         return {"memory": True}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _done(asked: dict[str, Any], content: bytes, more_time: Callable[[], None]) -> object:
+    """What is wanted of the file, as JSON."""
+    from blocks.documents import looking, reading
+
+    name, mime_type, wanted = asked["name"], asked["mime_type"], asked["wanted"]
+    if wanted == "document":
+        return wire.to_json(reading.read(content, name, mime_type, asks_for_time=more_time))
+    if wanted == "sheet":
+        return looking.look(content, name, mime_type, asks_for_time=more_time).packed()
+    return base64.b64encode(looking.picture(content, name, **asked["arguments"])).decode()
 
 
 def _end_at(moment: float) -> None:

@@ -17,23 +17,34 @@ BY_OCR = "it was read by OCR: words may be wrong"
 
 def read(content: bytes, asks_for_time: Callable[[], None]) -> Document:
     """Raises Unreadable when it is broken, too large, or no text is seen in it."""
-    import numpy as np
-
-    picture = _open(content)
-    asks_for_time()
-    pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
-    # As if it were a page as high as A4, so that sizes are those of usual print.
-    dpi = max(picture.size) / 11.7
-    page = Page(1, picture.height * 72 / dpi, ocr.lines(pixels, dpi), scanned=True)
-    if not page.lines:
-        raise Unreadable("no text is seen in it")
-    title = layout.title_of(page)
-    outline = layout.compose([page])
+    seen = page(content, asks_for_time)
+    title = layout.title_of(seen)
+    outline = layout.compose([seen])
     outline.unpaged()
     return outline.document(title, notes=(BY_OCR,))
 
 
-def _open(content: bytes) -> Image.Image:
+def page(content: bytes, asks_for_time: Callable[[], None]) -> Page:
+    """The lines that OCR sees. Raises Unreadable when it is broken, too large, or no text is seen in it."""
+    import numpy as np
+
+    picture = shown(content)
+    asks_for_time()
+    pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+    dpi = dpi_of(picture)
+    width, height = (side * 72 / dpi for side in picture.size)
+    seen = Page(1, height, ocr.lines(pixels, dpi), scanned=True, width=width)
+    if not seen.lines:
+        raise Unreadable("no text is seen in it")
+    return seen
+
+
+def dpi_of(picture: Image.Image) -> float:
+    """As if it were a page as high as A4, so that sizes are those of usual print."""
+    return max(picture.size) / 11.7
+
+
+def shown(content: bytes) -> Image.Image:
     """RGB, upright, and not larger than OCR makes use of."""
     try:
         with warnings.catch_warnings():

@@ -38,6 +38,8 @@ class Line:
     page: int = 1
     slanted: bool = False
     """It does not run as the others on the page: a watermark, or a note along the edge."""
+    sure: float = 1.0
+    """How sure OCR is of its letters, 0 to 1."""
 
     @property
     def is_row(self) -> bool:
@@ -54,6 +56,8 @@ class Page:
     height: float
     lines: list[Line] = field(default_factory=list)
     scanned: bool = False
+    width: float = 0.0
+    """Points."""
 
 
 def without_furniture(pages: Sequence[Page]) -> None:

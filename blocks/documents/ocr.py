@@ -44,11 +44,11 @@ def lines(picture: "NDArray[np.uint8]", dpi: float, page: int = 1) -> list[Line]
         return []
     scale = 72 / dpi
     read = []
-    for box, text in zip(found.boxes, found.txts, strict=True):
+    for box, text, sure in zip(found.boxes, found.txts, found.scores, strict=True):
         xs, ys = [float(x) * scale for x, _ in box], [float(y) * scale for _, y in box]
         height = (abs(ys[3] - ys[0]) + abs(ys[2] - ys[1])) / 2
         size = max(height * _LETTERS, 1.0)
-        read.append(Line(str(text), min(xs), min(ys), max(xs), max(ys), size, page=page))
+        read.append(Line(str(text), min(xs), min(ys), max(xs), max(ys), size, page=page, sure=float(sure)))
     return read
 
 

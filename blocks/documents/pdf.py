@@ -1,22 +1,27 @@
 """PDF, by PDFium: pages with text as they are, scanned pages by OCR."""
 
+from __future__ import annotations
+
 import ctypes
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
 
 from blocks.documents import layout
 from blocks.documents.kinds import ENCRYPTED
 from blocks.documents.layout import Bookmark
-from blocks.documents.limits import MOST_OCR_PAGES, MOST_PAGES, MOST_TEXT
+from blocks.documents.limits import MOST_LOOKED_AT, MOST_OCR_LOOKED_AT, MOST_OCR_PAGES, MOST_PAGES, MOST_TEXT
 from blocks.documents.lines import Page
 from blocks.documents.model import Document, Unreadable
 from blocks.documents.pdf_page import PdfPage
 from blocks.documents.text import TOO_MUCH_TEXT, one_line
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_BOOKMARKS = 5_000
 _ERRORS = {
@@ -32,12 +37,8 @@ _lock = threading.Lock()  # PDFium may be used by one thread at a time
 def read(content: bytes, asks_for_time: Callable[[], None]) -> Document:
     """Raises Unreadable when it is broken, encrypted, too long, or holds no text."""
     with _lock, _opened(content) as document:
-        count = pdfium.FPDF_GetPageCount(document)
-        if count < 1:
-            raise Unreadable("it has no pages")
-        if count > MOST_PAGES:
-            raise Unreadable(f"it has {count:,} pages; at most {MOST_PAGES:,} are read")
-        reader = _Reader(document, asks_for_time)
+        count = _pages(document, MOST_PAGES)
+        reader = _Reader(document, asks_for_time, MOST_OCR_PAGES)
         reader.read(count)
         bookmarks = list(_bookmarks(document))
         named = _meta_title(document)
@@ -47,6 +48,48 @@ def read(content: bytes, asks_for_time: Callable[[], None]) -> Document:
         title = named or title
     outline = layout.compose(reader.pages, bookmarks)
     return outline.document(title, pages=count, notes=tuple(reader.notes(count)))
+
+
+def words(content: bytes, asks_for_time: Callable[[], None]) -> tuple[list[Page], tuple[str, ...]]:
+    """The pages, each word of print a line of its own, and what a person should know of how they were read.
+
+    Raises:
+        Unreadable: it is broken, encrypted, or has more than `MOST_LOOKED_AT` pages.
+    """
+    with _lock, _opened(content) as document:
+        count = _pages(document, MOST_LOOKED_AT)
+        reader = _Reader(document, asks_for_time, MOST_OCR_LOOKED_AT, by_word=True)
+        reader.read(count)
+        return reader.pages, tuple(reader.notes(count))
+
+
+def picture(content: bytes, number: int, dpi: float) -> tuple[Image.Image, float]:
+    """How a page looks, RGB, upright as in `words`, and its pixels an inch. Raises Unreadable when there is none."""
+    from PIL import Image
+
+    with _lock, _opened(content) as document:
+        try:
+            page = PdfPage(document, number - 1)
+        except ValueError as error:
+            raise Unreadable(f"page {number} cannot be shown") from error
+        try:
+            look = page.picture(dpi)
+            # Text that runs up or down the page was turned to be read; OCR has turned nothing.
+            turns = 0 if page.needs_ocr(page.read(by_word=True)) else page.askew
+        finally:
+            page.close()
+    shown = Image.frombuffer("RGB", (look.width, look.height), bytes(look.pixels), "raw", "BGR", 0, 1)
+    return shown.rotate(-90 * turns, expand=True), look.dpi
+
+
+def _pages(document: object, most: int) -> int:
+    """How many there are. Raises Unreadable."""
+    count: int = pdfium.FPDF_GetPageCount(document)
+    if count < 1:
+        raise Unreadable("it has no pages")
+    if count > most:
+        raise Unreadable(f"it has {count:,} pages; at most {most:,} are read")
+    return count
 
 
 @contextmanager
@@ -61,10 +104,14 @@ def _opened(content: bytes) -> Iterator[object]:
 
 
 class _Reader:
-    def __init__(self, document: object, asks_for_time: Callable[[], None]) -> None:
+    def __init__(
+        self, document: object, asks_for_time: Callable[[], None], most_ocr: int, *, by_word: bool = False
+    ) -> None:
         self.pages: list[Page] = []
         self._document = document
         self._asks_for_time = asks_for_time
+        self._most_ocr = most_ocr
+        self._by_word = by_word
         self._broken: list[int] = []
         self._scanned: list[int] = []
         self._unread: list[int] = []
@@ -87,11 +134,11 @@ class _Reader:
                 raise Unreadable(TOO_MUCH_TEXT)
 
     def _read(self, page: PdfPage) -> Page:
-        found = page.read()
+        found = page.read(by_word=self._by_word)
         self._hid = self._hid or page.hid
         if not page.needs_ocr(found):
             return found
-        if len(self._scanned) >= MOST_OCR_PAGES:
+        if len(self._scanned) >= self._most_ocr:
             self._unread.append(found.number)
             return found
         self._asks_for_time()
@@ -103,7 +150,8 @@ class _Reader:
             many = f"{len(self._scanned)} of {count} pages were" if count > 1 else "it was"
             yield f"{many} read by OCR: words may be wrong"
         if self._unread:
-            yield f"at most {MOST_OCR_PAGES} scanned pages are read: {_listed(self._unread)} were not"
+            were = "were" if len(self._unread) > 1 else "was"
+            yield f"at most {self._most_ocr} scanned pages are read: {_listed(self._unread)} {were} not"
         if self._broken:
             yield f"{_listed(self._broken)} {'is' if len(self._broken) == 1 else 'are'} damaged: nothing was read there"
         if self._hid:
@@ -118,7 +166,7 @@ def _by_ocr(page: PdfPage, found: Page) -> Page:
     look = page.picture(ocr.DPI)
     pixels = np.frombuffer(look.pixels, dtype=np.uint8).reshape(look.height, look.width, 3)
     lines = ocr.lines(pixels, look.dpi, found.number)
-    return Page(found.number, look.height * 72 / look.dpi, lines, scanned=True)
+    return Page(found.number, look.height * 72 / look.dpi, lines, scanned=True, width=look.width * 72 / look.dpi)
 
 
 def _listed(pages: Sequence[int]) -> str:

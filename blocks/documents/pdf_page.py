@@ -23,6 +23,7 @@ from blocks.documents.pdf_picture import Picture, picture_of
 # PDFium leaves out the line's end where it puts this.
 _LINE = re.compile(f"[^\n{HYPHEN}]*(?:\n|{HYPHEN}|$)")
 _HIDDEN = "\0"
+_WORD = re.compile(rf"[^\s{_HIDDEN}{HYPHEN}]+")
 _SPACE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + _HIDDEN
 # What comes of a font that does not tell which letters its glyphs are.
 _UNMAPPED = re.compile("[\0-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
@@ -59,6 +60,8 @@ class PdfPage:
         self._box = self._bounds()
         self._weights: dict[int, int] = {}
         self.hid = False
+        self.askew = 0
+        """How many quarter turns, with the clock, its picture is off from how `read` has it."""
 
     @staticmethod
     def _load(document: object, index: int) -> object:
@@ -71,14 +74,15 @@ class PdfPage:
         pdfium.FPDFText_ClosePage(self._text)
         pdfium.FPDF_ClosePage(self._page)
 
-    def read(self) -> Page:
-        """The page with what can be seen of its text, in the order in which it was written."""
-        places = list(self._places())
+    def read(self, *, by_word: bool = False) -> Page:
+        """The page with what can be seen of its text, in the order in which it was written: its lines, or its words."""
+        places = list(self._places(_WORD if by_word else _LINE))
         turns = Counter(round(place.angle) % 4 for place in places)
         turn = turns.most_common(1)[0][0] if turns else 0
+        self.askew = (turn - pdfium.FPDFPage_GetRotation(self._page)) % 4 if turns else 0
         left, bottom, right, top = self._box
-        height = right - left if turn % 2 else top - bottom
-        return Page(self.number, height, [self._line(place, turn) for place in places])
+        width, height = (top - bottom, right - left) if turn % 2 else (right - left, top - bottom)
+        return Page(self.number, height, [self._line(place, turn) for place in places], width=width)
 
     def needs_ocr(self, page: Page) -> bool:
         """Whether it is a picture of text: nothing else is on it, or hardly a line beside a large picture."""
@@ -109,7 +113,7 @@ class PdfPage:
         pdfium.FPDF_GetPageBoundingBox(self._page, box)
         return box.left, box.bottom, box.right, box.top
 
-    def _places(self) -> Iterator[_Place]:
+    def _places(self, parts: re.Pattern[str]) -> Iterator[_Place]:
         count = pdfium.FPDFText_CountChars(self._text)
         if count <= 0:
             return
@@ -119,14 +123,12 @@ class PdfPage:
         text = buffer.tobytes()[: 2 * (written - 1)].decode("utf-16-le", "replace")
         same = len(text) == count
         text = self._without_hidden(text, same=same)
-        start = 0
-        for line in _LINE.findall(text):
-            if words := line.strip(_SPACE):
-                first = start + line.index(words[0])
+        for part in parts.finditer(text):
+            if words := part[0].strip(_SPACE):
+                first = part.start() + part[0].index(words[0])
                 place = self._place(words, first, first + len(words) - 1, same=same)
                 if place:
                     yield place
-            start += len(line)
 
     def _without_hidden(self, text: str, *, same: bool) -> str:
         """The text with a mark in the place of each character that nobody sees."""

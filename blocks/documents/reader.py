@@ -1,5 +1,8 @@
 """Files read in a process of their own, which may hang, crash or run out of memory without any harm done."""
 
+from __future__ import annotations
+
+import base64
 import contextlib
 import os
 import re
@@ -13,13 +16,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from blocks.documents import wire
 from blocks.documents.limits import MOST_BYTES, MOST_OCR_PAGES, OCR_SECONDS
 from blocks.documents.model import Document, Unreadable
+from blocks.documents.sheet import Box, Sheet, unpacked
 
 Key = TypeVar("Key")
+Done = TypeVar("Done")
 
 MEMORY = 1_500_000_000
 SECONDS = 120.0
@@ -67,7 +72,7 @@ class Reader:
         self._child: _Child | None = None
         self._waiting = False
 
-    def __enter__(self) -> "Reader":
+    def __enter__(self) -> Reader:
         return self
 
     def __exit__(
@@ -88,8 +93,16 @@ class Reader:
             Unreadable: with the reason.
             RuntimeError: the child cannot be started at all, or a file of `read_many` is still being read.
         """
-        sent = self._send(content, name, mime_type)
-        return self._result(sent)
+        return self._do(_READ, content, name, mime_type)
+
+    def look(self, content: bytes, name: str, mime_type: str | None = None) -> Sheet:
+        """As `blocks.documents.looking.look`; raises as `read` does."""
+        return self._do(_LOOK, content, name, mime_type)
+
+    def picture(self, content: bytes, name: str, page: int = 1, box: Box | None = None, *, dpi: float = 100) -> bytes:
+        """As `blocks.documents.looking.picture`; raises as `read` does."""
+        job = _Job("picture", base64.b64decode, {"page": page, "box": box, "dpi": dpi})
+        return self._do(job, content, name, None)
 
     def read_many(
         self, files: Iterable[tuple[Key, Callable[[], bytes], str, str | None]]
@@ -101,7 +114,7 @@ class Reader:
                 raised here, after the file before was yielded; but Unreadable is yielded.
         """
         source = iter(files)
-        before: tuple[Key, _Sent | Unreadable] | None = None
+        before: tuple[Key, _Sent[Document] | Unreadable] | None = None
         more = True
         try:
             while more:
@@ -117,15 +130,18 @@ class Reader:
         finally:
             self._abandon()
 
+    def _do(self, job: _Job[Done], content: bytes, name: str, mime_type: str | None) -> Done:
+        return self._result(self._send(content, name, mime_type, job))
+
     def _begin(
         self, key: Key, content: Callable[[], bytes], name: str, mime_type: str | None
-    ) -> "tuple[Key, _Sent | Unreadable]":
+    ) -> tuple[Key, _Sent[Document] | Unreadable]:
         try:
-            return key, self._send(content(), name, mime_type)
+            return key, self._send(content(), name, mime_type, _READ)
         except Unreadable as error:
             return key, error
 
-    def _outcome(self, sent: "_Sent | Unreadable") -> Document | Unreadable:
+    def _outcome(self, sent: _Sent[Document] | Unreadable) -> Document | Unreadable:
         if isinstance(sent, Unreadable):
             return sent
         try:
@@ -139,16 +155,16 @@ class Reader:
             self._waiting = False
             self.close()
 
-    def _send(self, content: bytes, name: str, mime_type: str | None) -> "_Sent":
+    def _send(self, content: bytes, name: str, mime_type: str | None, job: _Job[Done]) -> _Sent[Done]:
         if self._waiting:
             raise RuntimeError("the reader is busy with a file of read_many: use another Reader beside it")
         if len(content) > MOST_BYTES:
             raise Unreadable(f"it has {len(content):,} bytes; at most {MOST_BYTES:,} are read")
-        sent = _Sent(content, name, mime_type, self._seconds)
+        sent = _Sent(job, content, name, mime_type, self._seconds)
         self._hand_over(sent)
         return sent
 
-    def _hand_over(self, sent: "_Sent") -> None:
+    def _hand_over(self, sent: _Sent[Any]) -> None:
         if self._child is None:
             self._child = _Child(self._memory)
         sent.begun = time.monotonic()
@@ -157,7 +173,7 @@ class Reader:
             self._child.give(sent)
         self._waiting = True
 
-    def _result(self, sent: "_Sent") -> Document:
+    def _result(self, sent: _Sent[Done]) -> Done:
         if self._child is None:
             raise RuntimeError("the reader was closed while a file was being read")
         try:
@@ -174,10 +190,26 @@ class Reader:
         return self._result(sent)
 
 
+@dataclass(frozen=True)
+class _Job(Generic[Done]):
+    """What is wanted of a file."""
+
+    wanted: str
+    """The answer's name, in the answer."""
+    of_json: Callable[[Any], Done]
+    """Raises ValueError when the answer is none."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+_READ = _Job("document", wire.to_document)
+_LOOK = _Job("sheet", unpacked)
+
+
 @dataclass
-class _Sent:
+class _Sent(Generic[Done]):
     """A file that the child has, or is about to get."""
 
+    job: _Job[Done]
     content: bytes
     name: str
     mime_type: str | None
@@ -197,7 +229,7 @@ class _Sent:
     @property
     def request(self) -> bytes:
         asked = {"name": self.name, "mime_type": self.mime_type, "size": len(self.content), "seconds": self.seconds}
-        return wire.frame(asked)
+        return wire.frame(asked | {"wanted": self.job.wanted, "arguments": self.job.arguments})
 
 
 class _Child:
@@ -206,7 +238,7 @@ class _Child:
     def __init__(self, memory: int) -> None:
         """Raises RuntimeError when it does not come up, which is no file's fault."""
         self.files = 0
-        self._sent: _Sent | None = None
+        self._sent: _Sent[Any] | None = None
         self._memory = memory
         self._noise: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  what it prints, for the reason of its death
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _OURS
@@ -232,7 +264,7 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def give(self, sent: _Sent) -> None:
+    def give(self, sent: _Sent[Any]) -> None:
         """Hand over a file. Raises _Died."""
         self.files, self._sent = self.files + 1, sent
         pipe = self._process.stdin
@@ -249,7 +281,7 @@ class _Child:
                     except BrokenPipeError as error:
                         raise self._dead() from error
 
-    def result(self, sent: _Sent) -> Document:
+    def result(self, sent: _Sent[Done]) -> Done:
         """What became of the file. Raises Unreadable, and _Died."""
         while True:
             try:
@@ -263,7 +295,7 @@ class _Child:
             elif "unreadable" in said:
                 raise Unreadable(str(said["unreadable"])[:500])
             else:
-                return self._document(said)
+                return self._made(sent.job, said)
 
     def end(self) -> None:
         """Kill it: it has nothing to lose."""
@@ -274,10 +306,10 @@ class _Child:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 
-    def _document(self, said: dict[str, Any]) -> Document:
+    def _made(self, job: _Job[Done], said: dict[str, Any]) -> Done:
         try:
-            return wire.to_document(said.get("document"))
-        except wire.Garbled as error:
+            return job.of_json(said.get(job.wanted))
+        except (ValueError, TypeError) as error:
             raise _Died("the program that reads it answered nonsense", anew=False) from error
 
     def _receive(self, deadline: float) -> dict[str, Any]:
@@ -309,7 +341,7 @@ class _Child:
         del self._received[:size]
         return taken
 
-    def _too_slow(self, sent: _Sent) -> _Died:
+    def _too_slow(self, sent: _Sent[Any]) -> _Died:
         return _Died(f"it took longer than {sent.limit:g} seconds to read", anew=False)
 
     def _too_large(self) -> str:

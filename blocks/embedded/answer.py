@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from blocks.embedded import papers
 from blocks.embedded.abstention import stated
+from blocks.embedded.inputs import body, text_of
 from blocks.embedded.marks import mark_of, max_chars, min_chars
+from blocks.embedded.minutes import Minutes, minutes
 from blocks.embedded.quote import Embed, quotes
 from blocks.embedded.reply import reply, template_title
 from blocks.embedded.summary import summary
 from blocks.embedded.text import cut
 from prompts import Prompt, PromptError
-from prompts.fields import Extract, Label, Probability, Quote, Template
+from prompts.fields import Extract, Label, Minuted, Probability, Quote, ReadOff, Recognise, Template
 
 if TYPE_CHECKING:
     from blocks.embedded.classifier import Prediction
@@ -29,7 +32,7 @@ def answer(
     Args:
         prompt: whose answer type is filled in.
         inputs: its variables, cleaned.
-        predictions: by the name of each `Label` field.
+        predictions: by the name of each `Label` and each `Recognise` field.
         embed: rows of length 1 for texts, where a field quotes.
 
     Raises:
@@ -47,9 +50,10 @@ def _filled(
     """The values by alias, and by name the template of each reply that has one."""
     values: dict[str, Any] = {}
     templates: dict[str, str] = {}
+    found: Minutes | None = None
     for name, field in prompt.answer.model_fields.items():
         match mark_of(prompt, name, field):
-            case Label():
+            case Label() | Recognise():
                 value: Any = predictions[name].label
             case Probability(of=label):
                 prediction = _predicted(prompt, name, label, predictions)
@@ -62,6 +66,11 @@ def _filled(
                 templates |= {name: title} if title else {}
             case Quote(passages=passages):
                 value = quotes(prompt, inputs, passages, embed)
+            case ReadOff(text=text, kind=kind, part=part, own=own):
+                value = papers.read_off(text_of(inputs, text), values[kind], part, text_of(inputs, own))
+            case Minuted(what=what):
+                found = found or minutes(body(prompt, inputs))
+                value = getattr(found, what)
             case _:
                 continue
         values[field.alias or name] = value

@@ -3,17 +3,19 @@
 from pydantic.fields import FieldInfo
 
 from prompts import Prompt, PromptError
-from prompts.fields import Extract, Label, Probability, Quote, Template
+from prompts.fields import Extract, Label, Minuted, Probability, Quote, ReadOff, Recognise, Template
+
+Mark = Label | Extract | Template | Quote | Minuted | Recognise | ReadOff | Probability
 
 
-def mark_of(prompt: Prompt, name: str, field: FieldInfo) -> Label | Extract | Template | Quote | Probability | None:
+def mark_of(prompt: Prompt, name: str, field: FieldInfo) -> Mark | None:
     """The field's mark; None for a field that keeps its default.
 
     Raises:
         PromptError: the field has neither.
     """
     for mark in field.metadata:
-        if isinstance(mark, Label | Extract | Template | Quote | Probability):
+        if isinstance(mark, Mark):
             return mark
     if field.is_required():
         raise PromptError(
@@ -24,7 +26,7 @@ def mark_of(prompt: Prompt, name: str, field: FieldInfo) -> Label | Extract | Te
 
 
 def judged_field(prompt: Prompt) -> str | None:
-    """The `Label` field that the answer's first `Probability` is about; None when the answer states none.
+    """The `Label` or `Recognise` field that the answer's first `Probability` is about; None when it states none.
 
     Raises:
         PromptError: what it is about is not a `Label` field, or a field has neither a mark nor a default; by name.
@@ -32,7 +34,7 @@ def judged_field(prompt: Prompt) -> str | None:
     marks = {name: mark_of(prompt, name, field) for name, field in prompt.answer.model_fields.items()}
     for name, mark in marks.items():
         if isinstance(mark, Probability):
-            if not isinstance(marks.get(mark.of), Label):
+            if not isinstance(marks.get(mark.of), Label | Recognise):
                 raise PromptError(f"prompt {prompt.name}: field {name} refers to {mark.of}, which is not a Label field")
             return mark.of
     return None

@@ -51,6 +51,11 @@ class EmbeddedModel:
             return MODEL_ID
         return f"embedded-{minilm.encoder(self._folder).checksum[:8]}-1"
 
+    @property
+    def sees(self) -> bool:
+        """It does not: pictures are left out."""
+        return False
+
     def identity(self, prompt: Prompt) -> str:
         """The model, and the examples that it has learnt from: another example makes another version."""
         # Asked for with every answer, and the examples grow with the decisions: half a millisecond for 250 of them.
@@ -111,11 +116,18 @@ class EmbeddedModel:
         prompts = {id(request.prompt): request.prompt for request in requests}
         learnt = {key: self._trained(prompt) for key, prompt in prompts.items()}
         inputs = [_inputs(request) for request in requests]
-        texts = [classified(request.prompt, each) for request, each in zip(requests, inputs, strict=True)]
-        vectors = minilm.embed(texts, self._folder)
+        texts = [(id(one.prompt), classified(one.prompt, each)) for one, each in zip(requests, inputs, strict=True)]
+        vectors = iter(minilm.embed([text for key, text in texts if learnt[key].classifiers], self._folder))
         answers = [
-            _answer(request.prompt, each, learnt[id(request.prompt)], text, vector, self._folder)
-            for request, each, text, vector in zip(requests, inputs, texts, vectors, strict=True)
+            _answer(
+                request.prompt,
+                each,
+                learnt[key],
+                text,
+                next(vectors) if learnt[key].classifiers else None,
+                self._folder,
+            )
+            for request, each, (key, text) in zip(requests, inputs, texts, strict=True)
         ]
         seconds = (time.perf_counter() - started) / max(1, len(requests))
         return [Reply(text=text, model=self.model_id, seconds=seconds, metadata=metadata) for text, metadata in answers]
@@ -149,10 +161,14 @@ def _inputs(request: Request) -> dict[str, Any]:
 
 
 def _answer(
-    prompt: Prompt, inputs: Mapping[str, Any], learnt: "Learnt", text: str, vector: "Floats", folder: Path | None
+    prompt: Prompt, inputs: Mapping[str, Any], learnt: "Learnt", text: str, vector: "Floats | None", folder: Path | None
 ) -> tuple[str, dict[str, Any]]:
-    """The answer as JSON, and what to tell about it."""
-    predictions = {field: classifier.predict(text, vector) for field, classifier in learnt.classifiers.items()}
+    """The answer as JSON, and what to tell about it; `vector` is None where no field is classified."""
+    from blocks.embedded.training import recognitions
+
+    predictions = recognitions(prompt, inputs)
+    if vector is not None:
+        predictions |= {field: classifier.predict(text, vector) for field, classifier in learnt.classifiers.items()}
     written, told = answer(prompt, inputs, predictions, partial(minilm.embed, folder=folder))
     return written, told | _left_to_a_person(learnt, predictions)
 

@@ -1,6 +1,6 @@
 """From a prompt's example cases to a trained classifier for each of its `Label` fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -9,13 +9,14 @@ import numpy as np
 from pydantic.fields import FieldInfo
 
 from blocks import minilm
-from blocks.embedded.abstention import Abstention, abstention
+from blocks.embedded import papers
+from blocks.embedded.abstention import Abstention, abstention, stated
 from blocks.embedded.calibration import Integers
-from blocks.embedded.classifier import Classifier, fit
-from blocks.embedded.inputs import classified, clean
+from blocks.embedded.classifier import Classifier, Prediction, fit
+from blocks.embedded.inputs import classified, clean, text_of
 from blocks.embedded.marks import judged_field, mark_of
 from prompts import Case, Prompt, PromptError
-from prompts.fields import Label
+from prompts.fields import Label, Recognise
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,38 @@ def train(prompt: Prompt, examples: Sequence[Case], folder: Path | None) -> Lear
     judged = judged_field(prompt)
     fields = {n: f for n, f in prompt.answer.model_fields.items() if isinstance(mark_of(prompt, n, f), Label)}
     texts = [_text(prompt, case) for case in examples]
-    vectors = minilm.embed(texts, folder)
+    vectors = minilm.embed(texts if fields else [], folder)
     classifiers = {}
     for name, field in fields.items():
         labels = _labels(prompt, name, field)
         rows = [row for row, case in enumerate(examples) if name in case.expect]
         targets = _targets(prompt, name, labels, [examples[row] for row in rows])
         classifiers[name] = fit(labels, [texts[row] for row in rows], vectors[rows], targets)
-    found = abstention(classifiers[judged].unseen, prompt.settings.precision) if judged else None
-    return Learnt(classifiers, judged, found)
+    if judged is None:
+        return Learnt(classifiers, None, None)
+    unseen = classifiers[judged].unseen if judged in classifiers else tuple(_recognised(prompt, judged, examples))
+    return Learnt(classifiers, judged, abstention(unseen, prompt.settings.precision))
+
+
+def _recognised(prompt: Prompt, name: str, examples: Sequence[Case]) -> Iterator[tuple[float, bool]]:
+    """Of each example that says what kind of document it is: the probability stated, and whether it was right.
+
+    What rules recognise is not learnt from the examples; but they show from which probability on it is right.
+    """
+    for case in examples:
+        if name in case.expect:
+            found = recognitions(prompt, clean(case.inputs))[name]
+            yield stated(found.probability), found.label == case.expect[name]
+
+
+def recognitions(prompt: Prompt, inputs: Mapping[str, Any]) -> dict[str, Prediction]:
+    """By the name of each `Recognise` field, what kind of document it is about."""
+    marks = {name: mark_of(prompt, name, field) for name, field in prompt.answer.model_fields.items()}
+    return {
+        name: Prediction(*papers.recognised(text_of(inputs, mark.text)))
+        for name, mark in marks.items()
+        if isinstance(mark, Recognise)
+    }
 
 
 def _text(prompt: Prompt, case: Case) -> str:

@@ -3,6 +3,7 @@
 from blocks.ledger.store import Ledger, LedgerError, LedgerUnavailable, default_url, insert
 from blocks.ledger.tables import (
     Action,
+    AgentRun,
     Alert,
     CaseAnswer,
     Circuit,
@@ -13,17 +14,20 @@ from blocks.ledger.tables import (
     Mirror,
     ModelCall,
     Observation,
+    Paper,
     PromptVersion,
     Receipt,
     Record,
     Reservation,
     Run,
     StageChange,
+    ToolCall,
     utcnow,
 )
 
 __all__ = [
     "Action",
+    "AgentRun",
     "Alert",
     "CaseAnswer",
     "Circuit",
@@ -37,12 +41,14 @@ __all__ = [
     "Mirror",
     "ModelCall",
     "Observation",
+    "Paper",
     "PromptVersion",
     "Receipt",
     "Record",
     "Reservation",
     "Run",
     "StageChange",
+    "ToolCall",
     "default_url",
     "insert",
     "utcnow",

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, Usd, utcnow
+from blocks.ledger.tables import NANO, Action, Base, Decision, History, ModelCall, Receipt, ToolCall, Usd, utcnow
 
 BEGINS = "history begins"
 """The first row's event. Its detail says how far the rows go that are older than the history."""
@@ -39,6 +39,7 @@ SEALED: dict[type[Base], tuple[str, frozenset[str]]] = {
     Decision: ("decision", frozenset({"used_at", "redacted_at"})),
     Receipt: ("receipt", frozenset({"redacted_at"})),
     ModelCall: ("model call", frozenset({"redacted_at"})),
+    ToolCall: ("tool call", frozenset({"redacted_at"})),
 }
 """What is sealed when it is added: the event's name, and the columns that may change afterwards."""
 
@@ -47,6 +48,7 @@ TOLD: dict[type[Base], tuple[str, ...]] = {
     Decision: ("action_id", "verdict", "approver", "digest", "edited"),
     Receipt: ("action_id", "vendor", "external_id", "found"),
     ModelCall: ("record_id", "model", "prompt_version", "stop_reason"),
+    ToolCall: ("record_id", "tool", "impact", "is_error", "action_id"),
 }
 """What of them is repeated in the history itself, which outlives every redaction: no personal data of outsiders."""
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -106,6 +106,28 @@ class Record(Base):
     redacted_at: Mapped[datetime | None]
 
 
+class Paper(Base):
+    """The file that a record is about, and the words that were read off it."""
+
+    __tablename__ = "papers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), unique=True)
+    workflow: Mapped[str]
+    name: Mapped[str] = mapped_column(Text)
+    mime_type: Mapped[str | None]
+    size: Mapped[int]
+    """Bytes."""
+    sha256: Mapped[str] = mapped_column(index=True)
+    """Of the file: it stays when the file is taken out, so that the same one is known again."""
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The file, until what it leads to is decided."""
+    sheet: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Its words in their places: a `blocks.documents.Sheet`, packed, as compressed JSON. None where it was not read."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]
+
+
 class ModelCall(Base):
     """One paid question to a model, and its answer as it came."""
 
@@ -116,17 +138,76 @@ class ModelCall(Base):
     workflow: Mapped[str]
     record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), index=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    agent_run_id: Mapped[int | None] = mapped_column(index=True)
+    """The agent run whose step this was, `attempt` being the step's number; None for a prompt's own calls. No foreign
+    key: SQLite adds none to a table that is there."""
     prompt: Mapped[str]
     prompt_version: Mapped[str]
     model: Mapped[str]
     attempt: Mapped[int]
     reply: Mapped[str] = mapped_column(Text)
+    """The text; of an agent's step the content blocks, as JSON."""
     stop_reason: Mapped[str]
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
     cost: Mapped[Decimal]
     seconds: Mapped[float] = mapped_column(Double)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]
+
+
+class AgentRun(Base):
+    """One agent's work on one record, from its first step to its end. Its steps are `ModelCall`s and `ToolCall`s."""
+
+    __tablename__ = "agent_runs"
+    __table_args__ = (Index("ix_agent_runs_workflow_state", "workflow", "state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow: Mapped[str]
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), index=True)
+    model: Mapped[str]
+    """What takes the steps: a model, `rules`, or the person's own assistant that came through MCP."""
+    state: Mapped[str]
+    """`working`, `waiting` for a person, `done`, or `stopped` by a limit."""
+    tools: Mapped[list[str]] = mapped_column(JSON)
+    """The tools that it was given."""
+    seconds: Mapped[float] = mapped_column(Double, default=0.0)
+    """Of work, without the time that it waited for people."""
+    text: Mapped[str] = mapped_column(Text, default="")
+    """What it said at its end."""
+    limit: Mapped[dict[str, Any] | None]
+    """The limit that stopped it: `kind`, `value` and `limit`."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    ended_at: Mapped[datetime | None]
+    redacted_at: Mapped[datetime | None]
+
+
+class ToolCall(Base):
+    """One call of an agent's tool, once its result is known. What is still waited for is an `Action`."""
+
+    __tablename__ = "tool_calls"
+    __table_args__ = (UniqueConstraint("agent_run_id", "step", "position", name="uq_tool_calls_place"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_run_id: Mapped[int] = mapped_column(ForeignKey("agent_runs.id"))
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    step: Mapped[int]
+    position: Mapped[int]
+    """Its place among the calls of its step, from 0."""
+    call_id: Mapped[str]
+    """The model's own name for it."""
+    tool: Mapped[str]
+    impact: Mapped[str]
+    """`read`, `low` or `high`, as the tool declares; `unknown` for a tool that there is not."""
+    input: Mapped[dict[str, Any]]
+    output: Mapped[str] = mapped_column(Text)
+    """What the model was told."""
+    is_error: Mapped[bool]
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), index=True)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime]
     redacted_at: Mapped[datetime | None]
 
 

@@ -7,6 +7,6 @@ and lists what it had to repair in `defects`.
 
 from blocks.mail.compose import compose_reply
 from blocks.mail.model import Attachment, Email, Machine, MalformedMail
-from blocks.mail.parse import parse
+from blocks.mail.parse import files_of, parse
 
-__all__ = ["Attachment", "Email", "Machine", "MalformedMail", "compose_reply", "parse"]
+__all__ = ["Attachment", "Email", "Machine", "MalformedMail", "compose_reply", "files_of", "parse"]

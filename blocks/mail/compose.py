@@ -38,8 +38,11 @@ def compose_reply(
     references: Sequence[str],
     sender: str = "",
     headers: Mapping[str, str] = _NONE,
+    begins: bool = False,
 ) -> bytes:
     """One plain-text reply to one person, threaded under what it answers (RFC 5322 section 3.6.4).
+
+    With `begins` it answers nothing, and its subject gets no "Re: ".
 
     Raises ValueError for anything that would put a second recipient or a second header into the message.
     """
@@ -50,7 +53,7 @@ def compose_reply(
     for name, value in headers.items():
         message[_extra_name(name)] = _plain(name, value)
     message.set_content(_body(body), charset="utf-8", cte="quoted-printable")
-    return _subject(subject) + _thread(in_reply_to, references) + message.as_bytes()
+    return _subject(subject, begins=begins) + _thread(in_reply_to, references) + message.as_bytes()
 
 
 def reply_subject(subject: str) -> str:
@@ -61,9 +64,10 @@ def reply_subject(subject: str) -> str:
     return f"Re: {rest}".rstrip()
 
 
-def _subject(subject: str) -> bytes:
+def _subject(subject: str, *, begins: bool) -> bytes:
     """Folded here: EmailMessage loses the spaces between two encoded words of a long one."""
-    text = reply_subject(_plain("subject", subject))
+    text = _plain("subject", subject)
+    text = text.strip() if begins else reply_subject(text)
     charset = "us-ascii" if text.isascii() and "=?" not in text else "utf-8"
     folded = Header(text, charset, header_name="Subject").encode(linesep="\r\n")
     return f"Subject: {folded}\r\n".encode()

@@ -37,12 +37,22 @@ class _Bounded(Compat32):
 class Body:
     pieces: list[tuple[str, str]] = field(default_factory=list)  # (plain, html), one of them may be ""
     attachments: list[Attachment] = field(default_factory=list)
+    keep_files: bool = False
+    files: list[tuple[Attachment, bytes]] = field(default_factory=list)
+    """The attachments with their content, if it is to be kept."""
     forwarded: list[Message] = field(default_factory=list)
     invitation: bool = False
     report: str = ""  # "delivery-status", "disposition-notification"
     defects: list[str] = field(default_factory=list)
     parts: int = 0
     texts: int = 0
+
+    def attach(self, name: str, kind: str, size: int, content: bytes) -> None:
+        """Note an attachment, and keep its content where that is wanted."""
+        found = Attachment(name=name, content_type=kind, size=size)
+        self.attachments.append(found)
+        if self.keep_files:
+            self.files.append((found, content))
 
 
 def read_message(raw: bytes) -> tuple[Message, list[str]]:
@@ -61,8 +71,8 @@ def _parser() -> "BytesParser[Message]":
     return BytesParser(policy=_Bounded())
 
 
-def read_body(message: Message) -> Body:
-    body = Body()
+def read_body(message: Message, *, keep_files: bool = False) -> Body:
+    body = Body(keep_files=keep_files)
     _collect(message, body, depth=0)
     if body.parts > MAX_PARTS:
         body.defects.append(f"more than {MAX_PARTS} parts: the rest was not read")
@@ -165,7 +175,7 @@ def _collect_text(part: Message, body: Body, form: str) -> None:
     data = _unannounced_base64(data) or data
     if data.startswith(_BINARY):
         body.defects.append("a part is said to be text and is not")
-        body.attachments.append(Attachment(name="unnamed", content_type="application/octet-stream", size=len(data)))
+        body.attach("unnamed", "application/octet-stream", len(data), data)
         return
     text, note = decode(data[:MAX_PART_BYTES], _parameter(part, "charset"))
     body.defects += [found for found in (defect, note) if found]
@@ -195,7 +205,7 @@ def _collect_attachment(part: Message, body: Body, kind: str) -> None:
     data, defect = (b"", "") if part.is_multipart() else content_bytes(part)
     size = len(data) or _size(part)
     name = _name(part)
-    body.attachments.append(Attachment(name=name or "unnamed", content_type=kind, size=size))
+    body.attach(name or "unnamed", kind, size, data)
     if defect:
         body.defects.append(f"{defect} in attachment {name or 'unnamed'}")
     if kind == "application/ms-tnef":

@@ -9,11 +9,12 @@ from blocks.mail.headers import header_text, mailboxes, own_id, raw_values, refe
 from blocks.mail.history import Split, split
 from blocks.mail.machine import machine_of
 from blocks.mail.mime import Body, choose_text, read_body, read_message
-from blocks.mail.model import Email, MalformedMail
+from blocks.mail.model import Attachment, Email, MalformedMail
 
 MAX_TEXT = 200_000  # characters, before history and signature are taken off
 SHORT_NOTE = 1_000  # characters beside an attached mail that make it a forward
 MAX_FORWARDS = 3
+MAX_FORWARDED = 3  # mails in a mail in a mail, of which attachments are looked at
 
 
 def parse(raw: bytes, *, message_id: str, thread_id: str, received_at: datetime) -> Email:
@@ -47,6 +48,18 @@ def parse(raw: bytes, *, message_id: str, thread_id: str, received_at: datetime)
     )
     _refuse_nothing(email)
     return email
+
+
+def files_of(raw: bytes) -> list[tuple[Attachment, bytes]]:
+    """A mail's attachments with their content, in its order; then those of the mails that are forwarded in it."""
+    message, _ = read_message(raw)
+    return _files(message, MAX_FORWARDED)
+
+
+def _files(message: Message, depth: int) -> list[tuple[Attachment, bytes]]:
+    body = read_body(message, keep_files=True)
+    inner = body.forwarded[:MAX_FORWARDS] if depth else []
+    return [*body.files, *(file for each in inner for file in _files(each, depth - 1))]
 
 
 def _refuse_nothing(email: Email) -> None:

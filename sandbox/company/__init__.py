@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.company import drive
+from sandbox.seed import NOTION
 
 HERE = Path(__file__).parent
 AGE_HEADER = re.compile(rb"^X-Days-Ago: *([0-9.]+)\r?$", re.MULTILINE)
@@ -34,6 +35,8 @@ class CompanyData:
     hubspot: dict[str, list[dict[str, Any]]]
     slack_channels: tuple[str, ...]
     drive: tuple[dict[str, Any], ...]
+    stripe: tuple[dict[str, Any], ...]
+    notion: tuple[dict[str, Any], ...]
 
 
 def load() -> CompanyData:
@@ -47,6 +50,8 @@ def load() -> CompanyData:
         hubspot=json.loads(date_text((HERE / "hubspot.json").read_text(encoding="utf-8"), now)),
         slack_channels=("general", "sales", "support", "approvals", "alerts"),
         drive=drive.load(),
+        stripe=tuple(json.loads((HERE / "stripe.json").read_text(encoding="utf-8"))),
+        notion=NOTION,
     )
 
 

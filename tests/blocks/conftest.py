@@ -1,4 +1,4 @@
-"""The four blocks, connected to the sandbox."""
+"""The blocks, connected to the sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,11 @@ from pydantic import SecretStr
 from blocks.anthropic import Claude
 from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
+from blocks.notion import Notion
 from blocks.slack import Slack
 from sandbox import credentials
 from sandbox.client import Sandbox
+from sandbox.notion import source_id
 
 MAILBOX = "hello@company.example"
 
@@ -77,6 +79,22 @@ def connect_slack(sandbox: Sandbox) -> Callable[..., Slack]:
 
 
 @pytest.fixture
+def connect_notion(sandbox: Sandbox) -> Callable[..., Notion]:
+    """Makes Notion blocks on the sandbox's meeting notes."""
+
+    def connect(**changes: Any) -> Notion:
+        fields: dict[str, Any] = {
+            "token": SecretStr(credentials.NOTION_TOKEN),
+            "data_source": source_id("Meeting notes"),
+            "address": f"{sandbox.url}/notion",
+            "timeout_seconds": 5,
+        }
+        return Notion(**fields | changes)
+
+    return connect
+
+
+@pytest.fixture
 def connect_claude(sandbox: Sandbox) -> Callable[..., Claude]:
     """Makes Claude blocks on the sandbox."""
 
@@ -107,6 +125,12 @@ def hubspot(connect_hubspot: Callable[..., HubSpot]) -> HubSpot:
 def slack(connect_slack: Callable[..., Slack]) -> Slack:
     """The sandbox's first channel."""
     return connect_slack()
+
+
+@pytest.fixture
+def notion(connect_notion: Callable[..., Notion]) -> Notion:
+    """The sandbox's meeting notes."""
+    return connect_notion()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The Claude block, through Anthropic's own client, against the sandbox."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,13 @@ from traceback import format_exception
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from blocks.anthropic import Claude
-from blocks.models import Model, Request
+from blocks.models import Conversation, Model, Request, ToolSpec
+from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from prompts import Prompt, Settings
 from sandbox.client import Sandbox
@@ -303,3 +307,66 @@ def test_client_sends_once_and_follows_nothing(claude: Claude) -> None:
     assert client is claude.get_client()
     assert client.max_retries == 0
     assert not client._client.follow_redirects
+
+
+class TestConversing:
+    """An agent's steps: what is sent, what may be cached, what comes back."""
+
+    TOOL = ToolSpec("look", "Look something up.", {"type": "object", "properties": {"at": {"type": "string"}}})
+
+    def conversation(self, *more: dict[str, Any], **changes: Any) -> Conversation:
+        said: list[dict[str, Any]] = [{"role": "user", "content": "Who is Ann?"}, *more]
+        return dataclasses.replace(Conversation("You look.", said, [self.TOOL], 500), **changes)
+
+    def test_a_turn_is_told_with_its_calls_and_its_cost(self, claude: Claude, sandbox: Sandbox) -> None:
+        usage = {"input_tokens": 1_000, "output_tokens": 200, "cache_read_input_tokens": 9_000}
+        sandbox.script(dict(text="Let me see.", tool_use=[{"name": "look", "input": {"at": "x"}}], usage=usage))
+        turn = claude.converse(self.conversation())
+        assert [block["type"] for block in turn.content] == ["text", "tool_use"]
+        assert (turn.stop_reason, turn.input_tokens, turn.output_tokens) == ("tool_use", 10_000, 200)
+        assert 0 < turn.cost < claude.price(10_000, 200)
+
+    def test_its_turn_goes_back_as_it_came_and_the_end_is_marked_for_the_cache(
+        self, claude: Claude, sandbox: Sandbox
+    ) -> None:
+        sandbox.script(dict(tool_use=[{"id": "t1", "name": "look", "input": {"at": "x"}}]))
+        first = claude.converse(self.conversation())
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "Ann Berg"}]}
+        claude.converse(self.conversation({"role": "assistant", "content": first.content}, result))
+        body = sandbox.model_calls()[-1]
+        assert body["messages"][1]["content"] == first.content
+        assert body["messages"][2]["content"][0]["cache_control"] == {"type": "ephemeral"}
+        assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+        assert "cache_control" not in json.dumps(body["messages"][:2])
+
+    @given(st.text(max_size=2_000))
+    def test_the_quick_count_is_never_low(self, text: str) -> None:
+        claude = Claude(api_key=SecretStr("x"))
+        body = self.conversation(system=text)
+        assert claude.size(body) >= len(text.encode()) + len("Who is Ann?")
+
+    def test_the_exact_count_is_the_vendors(self, claude: Claude) -> None:
+        counted = claude.count(self.conversation())
+        assert 0 < counted < claude.size(self.conversation())
+
+    def test_a_server_that_cannot_count_is_no_failure(self, claude: Claude, sandbox: Sandbox) -> None:
+        import httpx2
+        from anthropic import Anthropic
+
+        transport = httpx2.MockTransport(lambda _: httpx2.Response(404, json={"error": {"message": "no such route"}}))
+        own = Claude(api_key=SecretStr("x"), address=sandbox.url)
+        own._client.get(lambda: Anthropic(api_key="x", max_retries=0, http_client=httpx2.Client(transport=transport)))
+        assert own.count(self.conversation()) == claude.size(self.conversation())
+
+    @pytest.mark.parametrize("kind", ["reset", "reply_lost"])
+    def test_a_lost_turn_may_have_been_paid(self, claude: Claude, sandbox: Sandbox, kind: Any) -> None:
+        sandbox.script(dict(fault=kind))
+        with pytest.raises(VendorError) as caught:
+            claude.converse(self.conversation())
+        assert caught.value.unknown
+
+    def test_a_call_that_is_no_longer_what_it_was_is_named(self, claude: Claude, sandbox: Sandbox) -> None:
+        sandbox.script(dict(tool_use=[{"name": "look", "input": {}}]))
+        sandbox.fault("renamed_field", "anthropic", "*/v1/messages", rename={"input": "arguments"})
+        with pytest.raises(SchemaDrift, match=r"tool_use\.input"):
+            claude.converse(self.conversation())

@@ -77,7 +77,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read() -> None:
 def test_a_child_that_hangs_while_nobody_looks_ends_itself() -> None:
     # It does so five seconds after its time is over: ten milliseconds after it began, here.
     with Reader(seconds=-4.99) as reader:
-        sent = reader._send(SLOW[:60_000], "slow.md", None)
+        sent = reader._send(SLOW[:60_000], "slow.md", None, reading._READ)
         pid = pid_of(reader)
         wait_for(lambda: not is_alive(pid))
         assert reader._child is not None
@@ -93,7 +93,7 @@ def test_a_child_that_hangs_while_nobody_looks_ends_itself() -> None:
     ],
 )
 def test_a_crash_is_the_files_own_where_the_child_had_no_other(reader: Reader, number: int, reason: str) -> None:
-    sent = reader._send(SLOW, "slow.md", None)
+    sent = reader._send(SLOW, "slow.md", None, reading._READ)
     os.kill(pid_of(reader), number)
     with pytest.raises(Unreadable) as error:
         reader._result(sent)
@@ -104,7 +104,7 @@ def test_a_crash_is_the_files_own_where_the_child_had_no_other(reader: Reader, n
 def test_a_crash_after_other_files_is_not_blamed_on_this_one(reader: Reader) -> None:
     reader.read(*HELLO)
     first = pid_of(reader)
-    sent = reader._send(SLOW[:100_000], "slow.md", None)
+    sent = reader._send(SLOW[:100_000], "slow.md", None, reading._READ)
     os.kill(first, signal.SIGKILL)
     assert reader._result(sent).title == "slow"
     assert pid_of(reader) != first
@@ -133,8 +133,9 @@ def test_the_child_ends_with_its_parent(how: str) -> None:
     program = """
 import sys
 from blocks.documents import Reader
+from blocks.documents.reader import _READ
 reader = Reader()
-reader._send(b"a\\n" * 10_000_000, "slow.md", None)  # minutes of work
+reader._send(b"a\\n" * 10_000_000, "slow.md", None, _READ)  # minutes of work
 print(reader._child.pid, flush=True)
 sys.stdin.read()
 """
@@ -230,7 +231,7 @@ def test_a_slow_caller_is_not_taken_for_a_slow_file() -> None:
 
 def test_ocr_has_time_of_its_own() -> None:
     with Reader(seconds=3.0) as reader:
-        sent = reader._send(saved(drawn("Opening hours")), "door.png", None)
+        sent = reader._send(saved(drawn("Opening hours")), "door.png", None, reading._READ)
         assert "Opening hours" in str(reader._result(sent).sections)
         assert sent.ocr_pages == 1
         assert sent.limit == 3.0 + 20.0

@@ -198,6 +198,7 @@ class TestSeals:
             "decisions": ["redacted_at", "used_at"],
             "receipts": ["redacted_at"],
             "model_calls": ["redacted_at"],
+            "tool_calls": ["redacted_at"],
         }  # fmt: skip
 
 
@@ -354,7 +355,7 @@ class TestMigration:
         assert (checked.findings, checked.history, checked.older, checked.sealed) == ((), 1, 4, {})
         add_work(ledger, email())
         checked = audit.verify(ledger)
-        assert (checked.findings, checked.older, sum(checked.sealed.values())) == ((), 4, 4)
+        assert (checked.findings, checked.older, sum(checked.sealed.values())) == ((), 4, 5)
         ledger.engine.dispose()
 
     def test_nothing_can_be_put_among_the_older_rows(self, of_0001: str) -> None:

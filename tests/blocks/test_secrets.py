@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 import prompts
 from blocks.models import Request
+from blocks.stripe import Stripe
 from blocks.vendor import Failures, VendorError
 from sandbox import credentials
 from sandbox.client import Sandbox
@@ -28,6 +29,8 @@ SECRETS = (
     credentials.HUBSPOT_TOKEN,
     credentials.SLACK_BOT_TOKEN,
     credentials.ANTHROPIC_API_KEY,
+    credentials.STRIPE_KEY,
+    credentials.NOTION_TOKEN,
     "ya29.",
 )
 Connect = Callable[..., Any]
@@ -46,30 +49,40 @@ def secrets_in(text: str) -> list[str]:
 
 @pytest.fixture
 def broken(
-    connect_gmail: Connect, connect_hubspot: Connect, connect_slack: Connect, connect_claude: Connect
+    sandbox: Sandbox,
+    connect_gmail: Connect,
+    connect_hubspot: Connect,
+    connect_slack: Connect,
+    connect_claude: Connect,
+    connect_notion: Connect,
 ) -> Callable[[str], tuple[Any, Callable[[], Any]]]:
     """By vendor, its block and a call that will be refused."""
     case = prompts.load("lead_triage").cases[0]
 
     def make(vendor: str) -> tuple[Any, Callable[[], Any]]:
-        block = {
+        connects: dict[str, Connect] = {
             "google": connect_gmail,
             "hubspot": connect_hubspot,
             "slack": connect_slack,
             "anthropic": connect_claude,
-        }[vendor]()
+            "notion": connect_notion,
+            "stripe": lambda: Stripe(api_key=SecretStr(credentials.STRIPE_KEY), address=f"{sandbox.url}/stripe"),
+        }
+        block = connects[vendor]()
         calls = {
             "google": lambda: block.history_id(),
             "hubspot": lambda: block.contacts_by_email(["ann@x.example"], ["email"]),
             "slack": lambda: block.post("Hello", "key"),
+            "notion": lambda: block.create("Hello", {}, "key"),
             "anthropic": lambda: block.ask(Request(prompts.load("lead_triage"), case.inputs)),
+            "stripe": lambda: block.refund("pi_1", 1, "duplicate", key="k", metadata={}),
         }
         return block, calls[vendor]
 
     return make
 
 
-@pytest.mark.parametrize("vendor", ["google", "hubspot", "slack", "anthropic"])
+@pytest.mark.parametrize("vendor", ["google", "hubspot", "slack", "anthropic", "stripe", "notion"])
 @pytest.mark.parametrize(
     "fault", ["leaky", "leaky_forbidden", "reset", "reply_lost", "bad_gateway", "hang", "leaky_token"]
 )
@@ -95,7 +108,7 @@ def test_no_failure_tells_a_credential(
     assert secrets_in(repr(pickle.loads(pickle.dumps(caught.value)))) == []
 
 
-@pytest.mark.parametrize("vendor", ["google", "hubspot", "slack", "anthropic"])
+@pytest.mark.parametrize("vendor", ["google", "hubspot", "slack", "anthropic", "stripe", "notion"])
 def test_no_block_tells_its_credential(
     broken: Callable[[str], tuple[Any, Callable[[], Any]]],
     vendor: Vendor,

@@ -17,15 +17,20 @@ import blocks.anthropic
 import blocks.anthropic_batches
 import blocks.gmail
 import blocks.hubspot
+import blocks.notion
 import blocks.slack
 from blocks.anthropic import Claude
 from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
-from blocks.models import Request
+from blocks.models import Conversation, Request
+from blocks.notion import Notion
+from blocks.notion_parts import batches
+from blocks.notion_parts import blocks as blocks_of
 from blocks.shape import Bytes, CamelPart, Digits, Id, Millis, Part, SchemaDrift, Shape
 from blocks.slack import Slack
 from prompts import Prompt, Settings
 from sandbox.client import Delivered, Sandbox
+from sandbox.notion import database_id
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ANN = "ann@sender.example"
@@ -42,13 +47,17 @@ class Verdict(BaseModel):
 
 PROMPT = Prompt("v", Settings(max_tokens=50, trim="text", classify=("text",)), "Judge.", "{{ text }}", {}, Verdict)
 QUESTION = Request(PROMPT, {"text": "x"})
+CONVERSATION = Conversation("You look.", [{"role": "user", "content": "Who?"}], [], 50)
 
 
 class Company:
-    """The four vendors with something in each of them, and the call that reads each shape."""
+    """The vendors with something in each of them, and the call that reads each shape."""
 
-    def __init__(self, sandbox: Sandbox, gmail: Gmail, hubspot: HubSpot, slack: Slack, claude: Claude) -> None:
+    def __init__(
+        self, sandbox: Sandbox, gmail: Gmail, hubspot: HubSpot, slack: Slack, claude: Claude, notion: Notion
+    ) -> None:
         self.sandbox, self.gmail, self.hubspot, self.slack, self.claude = sandbox, gmail, hubspot, slack, claude
+        self.notion = notion
 
     def prepare(self) -> None:
         self.start = self.gmail.history_id()
@@ -61,6 +70,11 @@ class Company:
         self.hubspot.create_note(self.contact, "A note", NOON)
         self.hubspot.create_task(self.contact, "Call", "Soon", NOON)
         self.slack.post("Hello", key="a1")
+        self.page = self.notion.create("Weekly", {"Status": "Draft"}, key="a1").id
+        for batch in batches(blocks_of("- one\n" * 101)):
+            self.notion.append(self.page, batch)
+        self.trashed = self.notion.create("Old", {}, key="a2").id
+        self.notion.archive(self.trashed)
 
     def batch(self) -> str:
         """A batch with an answer and an error."""
@@ -84,7 +98,7 @@ class Company:
 
     def read(self, shape: str) -> object:
         """Make the call whose reply has this shape."""
-        gmail, hubspot, slack, claude = self.gmail, self.hubspot, self.slack, self.claude
+        gmail, hubspot, slack, claude, notion = self.gmail, self.hubspot, self.slack, self.claude, self.notion
         thread = self.mail.thread_id
         calls: dict[str, Callable[[], object]] = {
             "gmail.MESSAGE_SHAPE": lambda: gmail.get_raw(self.mail.id),
@@ -118,8 +132,17 @@ class Company:
             "slack.POSTED_SHAPE": lambda: slack.post("x", key="x"),
             "slack.POSTS_SHAPE": lambda: slack.find("a1"),
             "slack.CHANNELS_SHAPE": lambda: slack.model_copy(update={"channel": "approvals"})._look_up_channel(),
+            "notion.PAGE_SHAPE": lambda: notion.page(self.trashed),
+            "notion.FOUND_SHAPE": lambda: notion.find("a1"),
+            "notion.CHILDREN_SHAPE": lambda: notion.length(self.page),
+            "notion.SOURCE_SHAPE": notion.database,
+            "notion.PROPERTY_SHAPE": notion.database,
+            "notion.DATABASE_SHAPE": notion.model_copy(
+                update={"data_source": database_id("Meeting notes")}
+            )._look_up_source,
             "anthropic.MESSAGE_SHAPE": lambda: claude.ask(QUESTION),
             "anthropic.CONTENT_SHAPE": lambda: claude.ask(QUESTION),
+            "anthropic.COUNT_SHAPE": lambda: claude.count(CONVERSATION),
             "anthropic.TEXT_SHAPE": lambda: claude.ask(QUESTION),
             "anthropic_batches.BATCH_SHAPE": lambda: claude.batch_results(self.old_batch()),
             "anthropic_batches.LINE_SHAPE": lambda: claude.batch_results(self.batch()),
@@ -133,7 +156,9 @@ class Company:
 def shapes() -> dict[str, Shape[Any]]:
     """Every shape that a block reads, by the name under which `Company.read` makes the call."""
     found: dict[str, Shape[Any]] = {}
-    modules: list[ModuleType] = [blocks.gmail, blocks.hubspot, blocks.slack, blocks.anthropic, blocks.anthropic_batches]
+    modules: list[ModuleType] = [
+        blocks.gmail, blocks.hubspot, blocks.slack, blocks.notion, blocks.anthropic, blocks.anthropic_batches,
+    ]  # fmt: skip
     for module in modules:
         short = module.__name__.removeprefix("blocks.")
         for name, value in vars(module).items():
@@ -181,8 +206,8 @@ CASES = [
 
 
 @pytest.fixture
-def company(sandbox: Sandbox, gmail: Gmail, hubspot: HubSpot, slack: Slack, claude: Claude) -> Company:
-    made = Company(sandbox, gmail, hubspot, slack, claude)
+def company(sandbox: Sandbox, gmail: Gmail, hubspot: HubSpot, slack: Slack, claude: Claude, notion: Notion) -> Company:
+    made = Company(sandbox, gmail, hubspot, slack, claude, notion)
     made.prepare()
     return made
 

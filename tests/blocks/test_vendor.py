@@ -95,8 +95,11 @@ def test_way_out_follows_the_reason() -> None:
         "could not reach https://api.example.com/v1/x?api_key=planted.token-123",
         "key sk-ant-planted.token-123 is dead",
         "token xoxb-planted.token-123",
+        "token ntn_plantedtoken12345678901234",
         "ya29.planted.token-123 expired",
         "pat-eu1-planted.token-123",
+        "Expired API Key provided: rk_live_planted123",
+        "the key (sk_test_planted123) is dead",
     ],
 )
 def test_what_looks_like_a_credential_is_blanked(text: str) -> None:
@@ -160,7 +163,7 @@ def test_once_closes_what_it_built() -> None:
     assert closed == [True]
 
 
-BLOCKS = ("blocks.gmail", "blocks.hubspot", "blocks.slack", "blocks.anthropic")
+BLOCKS = ("blocks.gmail", "blocks.hubspot", "blocks.slack", "blocks.anthropic", "blocks.notion")
 
 
 def block_in(module: str) -> type[Block]:

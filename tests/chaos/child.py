@@ -35,13 +35,14 @@ def prepare(ledger_url: str, sandbox_url: str) -> None:
     import tasks.prompt
     import tasks.validate
     from flows import lead_triage  # noqa: F401
-    from tasks import checks, run
+    from tasks import checks, run, workdays
     from tasks.card import Stage
 
     run.lowered_to = lambda workflow: (Stage.SELECTIVE, f"{workflow} has no Prefect server here")
     vars(run)["supported"] = lambda *_: (Stage.SELECTIVE, "what was earned is not the subject here")
     checks.unfit = lambda *_: {}
     tasks.fetch.unfit = lambda *_: {}  # type: ignore[attr-defined]
+    workdays.day_off = lambda *_: ""
     _unpaced()
     blocks = accounts(sandbox_url)
     for block in blocks.values():
@@ -104,6 +105,16 @@ def _fetch(ledger: Ledger, job: dict[str, Any]) -> None:
         _plain(fetch.inbox)(run, query="in:inbox", limit=job["limit"], suite=list)
 
 
+def _take_in(ledger: Ledger, job: dict[str, Any]) -> None:
+    from flows.document_intake import CARD
+    from tasks import papers
+    from tasks.run import begin
+    from tasks.sources import Folder
+
+    with begin(CARD, ledger) as run:
+        _plain(papers.arrived)(run, [Folder(name="files", path=job["folder"], readers=("anyone",))], limit=10)
+
+
 def _ask(ledger: Ledger, job: dict[str, Any]) -> None:
     from flows import lead_triage
     from tasks import fetch, prompt, validate
@@ -133,6 +144,7 @@ WORK: dict[str, Callable[[Ledger, dict[str, Any]], None]] = {
     "act": _act,
     "settle": _settle,
     "fetch": _fetch,
+    "take in": _take_in,
     "ask": _ask,
 }
 

@@ -1,4 +1,4 @@
-"""Where a process can be made to kill itself: at a request to a vendor, or at a commit to the ledger.
+"""Where a process can be made to kill itself: at a request to a vendor, or at what it says to the ledger.
 
 Set only in children that were forked for one attempt: what is patched here is patched for good.
 """
@@ -30,11 +30,12 @@ class At(StrEnum):
     REPLY = "when the vendor has answered and nobody has read it"
     COMMIT = "before a commit"
     COMMITTED = "after a commit"
+    STATEMENT = "before a statement or a commit"
 
 
 @dataclass(frozen=True)
 class Trap:
-    """Kill the process at the `number`-th request, or at the commit that first wrote to `table`."""
+    """Kill the process at the `number`-th request or statement, or at the commit that first wrote to `table`."""
 
     at: At
     number: int = 1
@@ -49,6 +50,8 @@ def set_trap(trap: Trap, ledger: Ledger) -> None:
     """Arm it in this process."""
     if trap.at in (At.REQUEST, At.REPLY):
         _Wire(trap).tap()
+    elif trap.at is At.STATEMENT:
+        _count_statements(trap, ledger)
     else:
         _watch_commits(trap, ledger)
 
@@ -100,6 +103,19 @@ class _Wire:
         if self._trap.at is At.REQUEST:
             die()
         self._marked.add(sock.fileno())
+
+
+def _count_statements(trap: Trap, ledger: Ledger) -> None:
+    said = 0
+
+    def count(*_: Any) -> None:
+        nonlocal said
+        said += 1
+        if said == trap.number:
+            die()
+
+    event.listen(ledger.engine, "before_cursor_execute", count)
+    event.listen(ledger.engine, "commit", count)
 
 
 def _watch_commits(trap: Trap, ledger: Ledger) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from deployments import views
 from deployments.cli import app
@@ -13,6 +15,7 @@ from deployments.known_errors import exit_code_of
 from deployments.machine import HOST
 from deployments.stack import Stack
 from sandbox.client import Sandbox
+from tests.deployments.browser import CHROMIUM, FLAGS
 from tests.deployments.machinery import TRIAGE_SECONDS, Finished, Machine, unused_port
 
 
@@ -33,6 +36,19 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return Finished(code, seen.out, seen.err)
 
     return call
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of Debian's Chromium, for one module: while it is open, nothing else here can run an event loop."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"Chromium is not installed: there is no {CHROMIUM}")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=os.fspath(CHROMIUM), args=FLAGS)
+        made = browser.new_page(viewport={"width": 1280, "height": 900})
+        made.set_default_timeout(20_000)
+        yield made
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Page
 
-from blocks.ledger import Action
+from tests.deployments.browser import choose, open_form, submit
 from tests.deployments.machinery import Machine
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SUBJECT = "Demo for 12 doors <b>now</b> [prices](https://buyer.example)"
 TEXT = (
     "Hello, we run a warehouse with 12 loading doors and have outgrown our spreadsheet. Could we get a demo next week? "
@@ -22,44 +15,6 @@ TEXT = (
     "![plan](http://buyer.example/p.png) <script>alert(1)</script> [Approve](https://buyer.example/a)\n"
     "www.buyer.example\n```\n# Approved\n````\n~~~\n<a href='https://buyer.example'>click</a>"
 )
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page of Debian's Chromium."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"Chromium is not installed: there is no {CHROMIUM}")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=os.fspath(CHROMIUM), args=FLAGS)
-        made = browser.new_page(viewport={"width": 1280, "height": 900})
-        made.set_default_timeout(20_000)
-        yield made
-        browser.close()
-
-
-def open_form(page: Page, machine: Machine, action: Action) -> Locator:
-    """The form behind the link that `signoff approvals list` prints."""
-    page.goto(machine.signoff("approvals", "show", str(action.id), "--json").json["url"])
-    page.get_by_role("button", name="Resume").click()
-    form = page.get_by_role("dialog")
-    form.get_by_text("Decision: type approve or reject").wait_for()
-    return form
-
-
-def choose(form: Locator, decision: str) -> None:
-    """Type the decision and the name, the form's first two fields."""
-    form.locator("textarea").nth(0).fill(decision)
-    form.locator("textarea").nth(1).fill("Ana Browser")
-
-
-def submit(form: Locator) -> None:
-    """Press Submit until the form is gone: while a busy page checks the fields, it can miss a press."""
-    for _ in range(3):
-        form.get_by_role("button", name="Submit").click()
-        with suppress(TimeoutError):
-            form.wait_for(state="hidden", timeout=15_000)
-            return
-    pytest.fail(f"the form stays: {form.inner_text()}")
 
 
 def test_an_edited_reply_is_sent_as_edited(triaged: Machine, page: Page) -> None:
@@ -129,7 +84,7 @@ def test_the_results_table_can_be_read(triaged: Machine, page: Page) -> None:
     assert "hannah.yates@kestrelhome.example" in page.locator("body").inner_text()
 
 
-@pytest.mark.parametrize("slug", ["gmail", "hubspot", "slack", "claude"])
+@pytest.mark.parametrize("slug", ["gmail", "hubspot", "slack", "notion", "claude"])
 def test_a_block_can_be_made_in_the_browser(triaged: Machine, page: Page, slug: str) -> None:
     from blocks.connections import BLOCKS, block_class
 

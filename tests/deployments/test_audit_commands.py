@@ -50,8 +50,10 @@ class TestVerify:
         said = signoff("audit", "verify")
         head = audit.head(ledger)
         assert said.code == 0
-        assert "Checked 6 rows of the history" in said.out
-        assert "As they were written: 1 action, 1 model call, 1 decision, 1 receipt." in said.out
+        assert "Checked 7 rows of the history" in said.out
+        assert "As they were written: 1 action, 1 model call, 1 decision, 1 receipt, 1 tool call." in " ".join(
+            said.out.split()
+        )
         assert f"row {head.number}" in said.out
         assert head.hash in said.out
         assert "Note it down elsewhere" in said.out
@@ -119,6 +121,7 @@ class TestShow:
             "model call      claude: end_turn",
             "decision        approved by Mara, with another text",
             "receipt         gmail sent1",
+            "tool call       send (high)",
             "action acting   run r, attempt 1",
             "action settled  by Mara, said done",
         ]
@@ -151,7 +154,7 @@ class TestRedact:
         assert "Nothing to redact." in signoff("ledger", "redact", "--yes").out
         monkeypatch.setenv(retention.SETTING, "30")
         said = signoff("ledger", "redact", "--yes")
-        assert (said.code, said.out) == (0, "1 record redacted: 14 fields in 5 rows.\n")
+        assert (said.code, said.out) == (0, "1 record redacted: 17 fields in 7 rows.\n")
         assert (whole(ledger, old), whole(ledger, young)) == (False, True)
         assert signoff("ledger", "redact", "--older-than-days", "20", "--yes").code == 0
         assert not whole(ledger, young)
@@ -184,8 +187,8 @@ class TestRedact:
         assert said.code == 1
         assert json.loads(said.out) == {
             "records": 1,
-            "rows": 5,
-            "fields": 14,
+            "rows": 7,
+            "fields": 17,
             "left": [
                 {
                     "record_id": opened.record,

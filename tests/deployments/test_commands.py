@@ -22,7 +22,7 @@ COMMANDS: list[list[str]] = [
     ["audit"], ["audit", "verify"], ["audit", "head"], ["audit", "show"],
     ["cases"], ["mirror"], ["eval"], ["evidence"], ["stage"], ["shadow"],
 ]  # fmt: skip
-HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn")
+HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn", "ctranslate2")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from deployments.stack import PORT
 from tests.deployments.machinery import clean_environment, eventually, processes_naming
 from tests.deployments.test_commands import copied_to
 
-SECONDS = 180
+SECONDS = 240
 COMMAND = [sys.executable, "-c", "from deployments.cli import main; main()", "demo"]
 
 
@@ -66,10 +66,16 @@ def test_without_a_terminal_it_approves_one_and_ends(checkout: Path) -> None:
     inbox = len(list((checkout / "sandbox" / "company" / "inbox").glob("*.eml")))
     tickets = json.loads((checkout / "sandbox" / "company" / "hubspot.json").read_text(encoding="utf-8"))["tickets"]
     new = [ticket for ticket in tickets if ticket["properties"].get("hs_pipeline_stage") == "1"]
-    assert rows == list(range(1, inbox + len(new) + 1))
+    customers = json.loads((checkout / "sandbox" / "company" / "stripe.json").read_text(encoding="utf-8"))
+    unpaid = [each for customer in customers for each in customer["invoices"] if "paid_days_ago" not in each]
+    overdue = [each for each in unpaid if each["days_ago"] >= 14 + 3]
+    meetings = list((checkout / "sandbox" / "company" / "drive" / "meetings").iterdir())
+    assert rows == list(range(1, inbox + len(new) + len(overdue) + len(meetings) + 1))
+    assert re.search(r"^  waits: #\d+ Remind \S+@\S+\.example of an invoice$", printed, re.MULTILINE)
+    assert re.search(r"^#\d+, the notes for a guest, as they wait for sign-off:$", printed, re.MULTILINE)
     assert f"{inbox} e-mails:" in printed
     assert "lead-triage runs gated, a person decides everything: held-out cases right in intent:" in printed
-    assert re.search(r"^#\d+, Send reply to \S+, as it waits for sign-off:$", printed, re.MULTILINE)
+    assert re.search(r"^#\d+, Send e-mail to \S+, as it waits for sign-off:$", printed, re.MULTILINE)
     assert re.search(r"^  \| \[1\] \S", printed, re.MULTILINE)
     assert "Carried out" in printed
     assert re.search(r"^  To: \S+@\S+\.example", printed, re.MULTILINE)
@@ -131,6 +137,7 @@ def in_terminal(checkout: Path) -> Iterator[Terminal]:
     pid, screen = pty.fork()
     if pid == 0:
         os.chdir(checkout)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests themselves run in the background
         os.execve(COMMAND[0], COMMAND, environment(checkout) | {"TERM": "xterm", "COLUMNS": "100"})
     try:
         yield Terminal(pid, screen)

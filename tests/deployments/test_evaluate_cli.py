@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import deployments.evaluate as command
+import prompts
 from blocks import connections
 from blocks.embedded import EmbeddedModel
 from blocks.ledger import Evaluation, Ledger, PromptVersion
@@ -181,7 +182,8 @@ class TestRefusals:
         said = io.StringIO()
         monkeypatch.setattr("sys.stderr", said)
         assert exit_code_of(lambda: app(["eval", "nothing"], result_action="return_value")) == 1
-        assert said.getvalue() == "signoff: there is no prompt nothing; there are lead_triage, support_answer\n"
+        every = ", ".join(sorted(path.parent.name for path in prompts.FOLDER.glob("*/prompt.md")))
+        assert said.getvalue() == f"signoff: there is no prompt nothing; there are {every}\n"
 
     def test_no_held_out_cases(self, signoff: Signoff) -> None:
         prompt = prompt_of()

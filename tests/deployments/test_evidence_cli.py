@@ -80,7 +80,7 @@ class TestEvidence:
     def test_an_unknown_workflow_is_named_with_those_that_there_are(self, signoff: Signoff) -> None:
         done = signoff("evidence", "billing")
         assert done.code == 1
-        assert "there is no workflow billing; there are lead-triage" in done.err
+        assert "there is no workflow billing; there are billing-agent" in done.err
 
 
 class TestStage:

@@ -114,8 +114,8 @@ def test_a_second_run_finds_nothing_to_do(triaged: Machine) -> None:
     assert after == before
 
 
-@pytest.mark.parametrize("module", ["blocks.gmail", "blocks.anthropic", "blocks.hubspot", "blocks.slack"])
+@pytest.mark.parametrize("module", ["gmail", "anthropic", "hubspot", "slack", "notion"])
 def test_block_types_register(machine: Machine, module: str) -> None:
-    done = machine.prefect("block", "register", "-m", module)
+    done = machine.prefect("block", "register", "-m", f"blocks.{module}")
     assert done.code == 0, done.out + done.err
     assert "Successfully registered" in done.out

@@ -381,6 +381,10 @@ class Gossip:
     def __init__(self) -> None:
         self.told: list[str] = []
 
+    @property
+    def sees(self) -> bool:
+        return False
+
     def identity(self, prompt: Prompt) -> str:  # noqa: ARG002
         return self.model_id
 

@@ -40,6 +40,11 @@ class TinyCompany:
         b"Message-ID: <1@tiny.example>\n\nShall we?",
     )
     slack_channels: tuple[str, ...] = ("desk",)
+    notion: tuple[dict[str, Any], ...] = ({"name": "Minutes", "properties": {"Name": "title"}},)
+    stripe: tuple[dict[str, Any], ...] = (
+        {"id": "cus_ann", "email": "ann@acme.example", "name": "Acme", "days_ago": 9,
+         "invoices": [{"days_ago": 8, "lines": [{"description": "Desk", "amount": 500}], "paid_days_ago": 1}]},
+    )  # fmt: skip
     drive: tuple[dict[str, Any], ...] = (
         {"id": "1how", "name": "How to", "mime_type": "application/vnd.google-apps.folder", "parent": "root",
          "content": b"", "days_ago": 3, "limited": False, "readers": ["anyone"]},
@@ -111,10 +116,9 @@ def test_listens_on_loopback_only(sandbox: Sandbox) -> None:
 def test_an_idle_connection_costs_no_delay(sandbox: Sandbox) -> None:
     with httpx.Client(base_url=sandbox.at("hubspot"), headers=HUBSPOT, trust_env=False) as client:
         client.get("/crm/v3/owners")
-        before = time.monotonic()
-        for _ in range(20):
-            client.get("/crm/v3/owners")
-    assert time.monotonic() - before < 20 * 0.04, "replies wait for the client's delayed acknowledgement"
+        fastest = min(client.get("/crm/v3/owners").elapsed.total_seconds() for _ in range(20))
+    # The fastest of many: a busy machine slows some of them down, the kernel's delay would every one.
+    assert fastest < 0.04, "replies wait for the client's delayed acknowledgement"
 
 
 def test_seed_fills_every_vendor() -> None:

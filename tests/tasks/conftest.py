@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from blocks import connections
 from blocks import ledger as tables
 from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
-from blocks.ledger import Decision, Ledger
+from blocks.ledger import Decision, Ledger, utcnow
 from blocks.mail import Email
 from flows.lead_triage import CARD
 from sandbox.client import Delivered, Sandbox
@@ -24,24 +24,46 @@ from tasks.actions import (
     Action,
     AddNote,
     ApplyLabel,
+    CreateInvoice,
+    CreatePage,
     CreateTask,
+    InvoiceLine,
+    IssueCredit,
     NoteTicket,
     PostMessage,
+    Refund,
+    SendFollowUp,
+    SendReminder,
     SendReply,
     UpdateTicket,
     UpsertContact,
 )
 from tasks.card import Card
 from tasks.tickets import SOURCE, AskedByTicket
-from tests.answering import open_ticket
+from tests.answering import open_deal, open_ticket
 from tests.conftest import MAILBOX
 
 ROOT = Path(run.__file__).parents[1]
 Begin = Callable[..., AbstractContextManager[run.Run]]
 Allow = Callable[..., Approved]
 ANN = "ann@northwind.example"
+BILLED = {
+    "id": "cus_ann", "email": ANN, "name": "Northwind", "days_ago": 50,
+    "invoices": [
+        {"days_ago": 40, "lines": [{"description": "Pro", "amount": 8_900}], "paid_days_ago": 30},
+        {"days_ago": 5, "lines": [{"description": "Pro", "amount": 8_900}]},
+        {"days_ago": 25, "lines": [{"description": "Pro", "amount": 7_700}]},
+    ],
+}  # fmt: skip
 WHEN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-CREDENTIALS = {"gmail": "gmail/inbox", "hubspot": "hubspot/crm", "slack": "slack/team"}
+CREDENTIALS = {
+    "gmail": "gmail/inbox",
+    "hubspot": "hubspot/crm",
+    "slack": "slack/team",
+    "stripe": "stripe/billing",
+    "notion": "notion/meetings",
+    "ledger": "ledger/rows",
+}
 
 
 @pytest.fixture
@@ -83,6 +105,13 @@ def elsewhere(prefect_server: None) -> Iterator[Callable[[str], "subprocess.Comp
         yield execute
 
 
+@pytest.fixture(autouse=True)
+def _every_day_is_a_workday(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever day it is: a test that is about workdays says so with `pytest.mark.workdays`."""
+    if "workdays" not in request.keywords:
+        monkeypatch.setattr("tasks.workdays.day_off", lambda day, name: "")  # noqa: ARG005
+
+
 @pytest.fixture
 def mail(sandbox: Sandbox) -> Delivered:
     """The e-mail that the actions are about."""
@@ -90,8 +119,14 @@ def mail(sandbox: Sandbox) -> Delivered:
 
 
 @pytest.fixture
-def wanted(mail: Delivered, hubspot: HubSpot) -> Callable[[str], Action]:
-    """One action of each kind, on the e-mail, on a contact that exists and on a ticket of theirs."""
+def wanted(mail: Delivered, hubspot: HubSpot, sandbox: Sandbox) -> Callable[[str], Action]:
+    """One action of each kind, on the e-mail, on a contact that exists, a ticket of theirs, and what they have paid."""
+    sandbox.bill(BILLED)
+    billed = sandbox.state()
+    money: dict[str, Any] = {"customer_id": "cus_ann", "customer_email": ANN, "currency": "eur"}
+    overdue = next(each for each in billed["stripe_invoices"] if each["total"] == 7_700)
+    open_one = next(each for each in billed["stripe_invoices"] if each["status"] == "open" and each["total"] == 8_900)
+    payment = billed["stripe_charges"][0]["payment_intent"]
     hubspot.upsert_contact(ANN, {"firstname": "Ann"})
     ticket = open_ticket(hubspot, ANN)
     every: list[Action] = [
@@ -110,6 +145,27 @@ def wanted(mail: Delivered, hubspot: HubSpot) -> Callable[[str], Action]:
         NoteTicket(ticket_id=ticket, body="Answered: <Layout>\nand more", at=WHEN),
         UpdateTicket(ticket_id=ticket, properties={"hs_ticket_priority": "HIGH"}),
         PostMessage(text="A new lead"),
+        CreatePage(
+            name="A demo for Northwind",
+            properties={"Date": "2026-03-02", "Summary": "They want <two> doors", "Status": "Draft"},
+            body="# Decisions\n- Two doors\n- [ ] Ann sends the plan",
+        ),
+        SendFollowUp(
+            to=ANN,
+            subject="Dockwell",
+            body="How are you?",
+            deal_id=open_deal(hubspot, ANN),
+            stage="contractsent",
+            crm="hubspot/crm",
+            since=utcnow() + timedelta(minutes=5),
+            calendar="IE",
+        ),
+        SendReminder(to=ANN, subject="Invoice", body="Please pay.", invoice_id=overdue["id"], billing="stripe/billing"),
+        Refund(**money, payment_intent_id=payment, amount=4_000, reason="duplicate", why="It was paid twice"),
+        IssueCredit(
+            **money, invoice_id=open_one["id"], invoice_number=open_one["number"], amount=900, memo="For the outage"
+        ),
+        CreateInvoice(**money, lines=(InvoiceLine(description="A desk", unit_amount=500),), days_until_due=14),
     ]
     return lambda kind: next(action for action in every if action.kind == kind)
 

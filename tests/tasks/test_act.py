@@ -18,7 +18,7 @@ from blocks.vendor import VendorError
 from sandbox.client import Delivered, Sandbox
 from tasks import act, alerts, performers
 from tasks.act import Approved, NotApproved
-from tasks.actions import Action, AddNote, UpsertContact
+from tasks.actions import Action, AddNote, AddRow, UpsertContact
 from tasks.performers import PERFORMERS
 from tasks.run import Run
 
@@ -56,7 +56,7 @@ def effects(sandbox: Sandbox, kind: str) -> int:
     """How often this kind of action shows in the vendor's system."""
     state = sandbox.state()
     match kind:
-        case "gmail.send_reply":
+        case "gmail.send_reply" | "gmail.send_followup" | "gmail.send_reminder":
             return len(state["sent"]) + len(state["drafts"])
         case "gmail.apply_label":
             labelled = [m for m in state["inbox"] if set(m["labels"]) & set(state["label_names"])]
@@ -69,6 +69,12 @@ def effects(sandbox: Sandbox, kind: str) -> int:
             return sum(ticket["properties"].get("hs_ticket_priority") == "HIGH" for ticket in state["tickets"])
         case "hubspot.create_task":
             return len(state["tasks"])
+        case "stripe.refund" | "stripe.issue_credit":
+            return len(state["stripe_refunds"]) + len(state["stripe_credit_notes"])
+        case "stripe.create_invoice":
+            return sum(invoice.get("_sent", 0) for invoice in state["stripe_invoices"])
+        case "notion.create_page":
+            return len(state["notion"])
         case _:
             return len(state["slack"])
 
@@ -76,6 +82,7 @@ def effects(sandbox: Sandbox, kind: str) -> int:
 LOST = [
     ("gmail.send_reply", "google", "POST", "*/drafts"),
     ("gmail.send_reply", "google", "POST", "*/drafts/send"),
+    ("gmail.send_followup", "google", "POST", "*/drafts/send"),
     ("gmail.apply_label", "google", "POST", "*/labels"),
     ("gmail.apply_label", "google", "POST", "*/modify"),
     ("hubspot.upsert_contact", "hubspot", "POST", "*/upsert"),
@@ -84,10 +91,17 @@ LOST = [
     ("hubspot.note_ticket", "hubspot", "POST", "*/notes"),
     ("hubspot.update_ticket", "hubspot", "PATCH", "*/tickets/*"),
     ("slack.post_message", "slack", "POST", "*chat.postMessage"),
+    ("notion.create_page", "notion", "POST", "*/pages"),
+    ("stripe.refund", "stripe", "POST", "*/refunds"),
+    ("stripe.issue_credit", "stripe", "POST", "*/credit_notes"),
+    ("stripe.create_invoice", "stripe", "POST", "*/invoices"),
+    ("stripe.create_invoice", "stripe", "POST", "*/invoiceitems"),
+    ("stripe.create_invoice", "stripe", "POST", "*/finalize"),
+    ("stripe.create_invoice", "stripe", "POST", "*/send"),
 ]
 
 
-@pytest.mark.parametrize("kind", PERFORMERS)
+@pytest.mark.parametrize("kind", [kind for kind in PERFORMERS if kind != AddRow.kind])  # test_row_crashes.py has that
 def test_each_kind_is_done_once_however_often_it_is_asked_for(
     sandbox: Sandbox,
     ledger: Ledger,
@@ -285,7 +299,14 @@ def test_a_draft_that_a_person_deleted_leaves_the_action_in_doubt_with_the_evide
 
 @pytest.mark.parametrize(
     "kind",
-    ["gmail.send_reply", "hubspot.add_note", "hubspot.create_task", "hubspot.note_ticket", "slack.post_message"],
+    [
+        "gmail.send_reply",
+        "hubspot.add_note",
+        "hubspot.create_task",
+        "hubspot.note_ticket",
+        "slack.post_message",
+        "notion.create_page",
+    ],
 )
 def test_what_a_dead_run_was_doing_is_looked_for_before_it_is_done_again(
     sandbox: Sandbox,

@@ -108,7 +108,7 @@ def test_an_approved_reply_is_sent_once_as_it_was_shown(sandbox: Sandbox, ledger
 
 
 def test_an_edited_reply_is_sent_as_it_was_edited(sandbox: Sandbox, ledger: Ledger, waiting: int) -> None:
-    approvals.respond(ledger, waiting, approve=True, approver="Mara", body="Hello Ann, on Tuesday.")
+    approvals.respond(ledger, waiting, approve=True, approver="Mara", edits={"body": "Hello Ann, on Tuesday."})
     work(ledger)
     assert [mail.body for mail in sandbox.sent()] == ["Hello Ann, on Tuesday."]
     decision, action = only_decision(ledger), only_action(ledger)
@@ -209,7 +209,7 @@ def test_the_form_refuses_an_incomplete_answer_and_the_action_goes_on_waiting(
     ledger: Ledger, waiting: int, approver: str, body: str
 ) -> None:
     with pytest.raises(ApprovalError, match="cannot be decided"):
-        approvals.respond(ledger, waiting, approve=True, approver=approver, body=body)
+        approvals.respond(ledger, waiting, approve=True, approver=approver, edits={"body": body})
     assert only_action(ledger).state == "waiting"
     approvals.respond(ledger, waiting, approve=False, approver="Mara")
 
@@ -225,7 +225,7 @@ def test_only_a_text_can_be_edited(
     with begin(stage=Stage.GATED) as run:
         gate.check(run, [number], decide, explain)
     with pytest.raises(ApprovalError, match="has no text to edit"):
-        approvals.respond(ledger, only_action(ledger).id, approve=True, approver="Mara", body="Hi")
+        approvals.respond(ledger, only_action(ledger).id, approve=True, approver="Mara", edits={"body": "Hi"})
     approvals.respond(ledger, only_action(ledger).id, approve=True, approver="Mara")
 
 

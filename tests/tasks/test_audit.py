@@ -63,8 +63,8 @@ class TestNothingWrong:
     def test_everything_is_counted(self, ledger: Ledger) -> None:
         checked = audit.verify(ledger)
         assert checked.passed
-        assert checked.history == 1 + 3 * 5
-        assert checked.sealed == {"model_calls": 3, "actions": 3, "decisions": 3, "receipts": 3}
+        assert checked.history == 1 + 3 * 6
+        assert checked.sealed == {"model_calls": 3, "actions": 3, "decisions": 3, "receipts": 3, "tool_calls": 3}
         assert (checked.redacted, checked.older, checked.noted, checked.more) == (0, 0, None, 0)
         assert checked.head == audit.head(ledger)
         assert checked.head.number == rows(ledger, "history")[-1]["id"]
@@ -87,7 +87,7 @@ class TestNothingWrong:
     ) -> None:
         monkeypatch.setattr(audit, "PAGE", page)
         checked = audit.verify(ledger)
-        assert (checked.passed, checked.history, sum(checked.sealed.values())) == (True, 16, 12)
+        assert (checked.passed, checked.history, sum(checked.sealed.values())) == (True, 19, 15)
         tamper(ledger, "UPDATE decisions SET approver = 'Mallory' WHERE id = :id", id=work.decision)
         assert set(found(ledger)) == {f"decisions/{work.decision}"}
 
@@ -266,7 +266,7 @@ class TestRedactedRows:
     @pytest.mark.usefixtures("redacted")
     def test_are_counted(self, ledger: Ledger) -> None:
         checked = audit.verify(ledger)
-        assert (checked.redacted, sum(checked.sealed.values())) == (5, 8)
+        assert (checked.redacted, sum(checked.sealed.values())) == (7, 10)
 
     @pytest.mark.parametrize("table", ["records", "actions", "decisions", "receipts", "model_calls"])
     @pytest.mark.usefixtures("work")
@@ -301,6 +301,7 @@ class TestStory:
             ("model call", f"model_calls/{work.call}"),
             ("decision", f"decisions/{work.decision}"),
             ("receipt", f"receipts/{work.receipt}"),
+            ("tool call", f"tool_calls/{work.tool_call}"),
             ("action acting", f"actions/{work.action}"),
         ]
         assert [event.number for event in events] == sorted(event.number for event in events)

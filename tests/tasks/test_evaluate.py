@@ -50,6 +50,10 @@ class Paid:
     def model_id(self) -> str:
         return "paid"
 
+    @property
+    def sees(self) -> bool:
+        return False
+
     def identity(self, prompt: Prompt) -> str:  # noqa: ARG002
         return "paid"
 

@@ -658,7 +658,7 @@ def test_what_is_labelled_for_another_workflow_is_left_to_it(
 ) -> None:
     def take(unless: str) -> list[int]:
         with begin() as run:
-            return fetch.inbox(run, query="in:inbox", limit=10, suite=expectations, unless=unless)
+            return fetch.inbox(run, query="in:inbox", limit=10, suite=expectations, unless=(unless,))
 
     write(sandbox, "before")
     assert len(take("Support")) == 1  # as long as nobody has made the label

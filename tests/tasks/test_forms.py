@@ -198,7 +198,7 @@ def test_a_form_that_was_deleted_is_made_anew_for_all_of_it(wanted: dict[str, Ac
 
 def test_a_text_cannot_be_edited_where_there_is_none(wanted: dict[str, Action], ledger: Ledger) -> None:
     with pytest.raises(ApprovalError, match="has no text to edit"):
-        approvals.respond(ledger, wanted["add_note"].id, approve=True, approver="Tom", body="Hello")
+        approvals.respond(ledger, wanted["add_note"].id, approve=True, approver="Tom", edits={"body": "Hello"})
     assert set(states(ledger).values()) == {"waiting"}
 
 

@@ -255,9 +255,9 @@ def test_it_is_counted_by_kind() -> None:
 
 def test_a_heap_of_hostile_text_takes_no_long_time() -> None:
     for part in ("A", "Ann ", "a.", "@", "1 ", "http://", "Dr A ", "GB12", "From: A <", "é\u0301", "\n\nA"):
-        began = time.perf_counter()
+        began = time.process_time()
         of_mail(part * (20_000 // len(part)))
-        assert time.perf_counter() - began < 2, part
+        assert time.process_time() - began < 20, part  # tenths of a second; quadratic time would be minutes
 
 
 # Anything that is put into a text

@@ -73,7 +73,7 @@ class TestWhatGoesAndWhatStays:
         assert SECRET not in left
         assert "northwind" not in left
         assert "Ann" not in left
-        assert (done.records, done.rows) == (1, 5)
+        assert (done.records, done.rows) == (1, 7)
         assert audit.verify(ledger).findings == ()
 
     def test_what_recognises_the_message_stays(self, ledger: Ledger, secret: Email) -> None:
@@ -122,7 +122,10 @@ class TestWhatGoesAndWhatStays:
         with ledger.read() as session:
             told = session.scalars(sa.select(History).where(History.event == history.REDACTED)).all()
         fields = {row.subject.partition("/")[0]: row.detail["fields"] for row in told}
-        assert fields == {"records": 5, "model_calls": 1, "actions": 5, "decisions": 2, "receipts": 1}
+        assert fields == {
+            "records": 5, "model_calls": 1, "actions": 5, "decisions": 2, "receipts": 1, "agent_runs": 1,
+            "tool_calls": 2,
+        }  # fmt: skip
         assert done.fields == sum(fields.values())
         assert {row.detail["by"] for row in told} == {"Mara"}
 
@@ -151,7 +154,7 @@ class TestWhatPeopleDid:
         seen = one(ledger, Observation, 1)
         assert (seen.agreed, seen.found) == (True, {"message_id": "sent1", "similar": 0.75})
         assert seen.redacted_at is not None
-        assert done.rows == 6
+        assert done.rows == 8
 
     def test_what_was_done_by_hand_goes_but_for_the_time_it_took(self, ledger: Ledger, secret: Email) -> None:
         work = add_work(ledger, secret)

@@ -21,7 +21,7 @@ from sandbox.client import Delivered, Sandbox
 from tasks import actions, observers, retention, shadows
 from tasks.actions import KINDS, PostMessage, SendReply, UpsertContact
 from tasks.observers import OBSERVERS, SYSTEMS, UNKNOWABLE
-from tasks.performers import ACTION_HEADER
+from tasks.performers.gmail import ACTION_HEADER
 from tasks.shadows import Comparison, Counts
 from tests.shadowed import in_shadow
 
