@@ -19,7 +19,7 @@ from deployments.stack import PORT, Stack
 QUOTED = 74
 """Columns of a mail's text."""
 
-SECONDS = 180
+SECONDS = 300
 """How long the triage, and then an approved action, may take before the demo gives up and says where to look."""
 
 

@@ -28,8 +28,8 @@ from sandbox.client import MailSeen, Sandbox
 from tests import earned
 
 BIN = Path(sys.executable).parent
-TRIAGE_SECONDS = 150
-ACTION_SECONDS = 120
+TRIAGE_SECONDS = 300
+ACTION_SECONDS = 240
 
 
 def eventually(what: str, found: Callable[[], Any], seconds: float = ACTION_SECONDS, every: float = 0.1) -> Any:
@@ -56,7 +56,7 @@ def clean_environment(**changes: str) -> dict[str, str]:
     return kept | {"NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost", "COLUMNS": "80"} | changes
 
 
-def run(command: Sequence[str], environment: dict[str, str], *, given: str = "", seconds: float = 120) -> Finished:
+def run(command: Sequence[str], environment: dict[str, str], *, given: str = "", seconds: float = TRIAGE_SECONDS + 60) -> Finished:
     """Run one of the environment's commands without a terminal."""
     done = subprocess.run(
         [str(BIN / command[0]), *command[1:]],

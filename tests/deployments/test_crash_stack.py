@@ -52,7 +52,7 @@ def test_a_triage_that_is_killed_twice_is_finished_by_the_next(crashing: Machine
     ]
 
     machine.start("lead-triage")
-    eventually("some records are past fetched", lambda: set(states(machine, after)) - {records.FETCHED}, 90, 0.01)
+    eventually("some records are past fetched", lambda: set(states(machine, after)) - {records.FETCHED}, 200, 0.01)
     crash(machine)
     assert states(machine, after)[records.DONE] < MAILS, "it was killed too late to prove anything"
 
@@ -60,7 +60,7 @@ def test_a_triage_that_is_killed_twice_is_finished_by_the_next(crashing: Machine
     eventually(
         "some low-impact actions are done, others not",
         lambda: {"done", "acting"} & {a.state for a in machine.actions(after=after)},
-        90,
+        200,
         0.01,
     )
     crash(machine)
@@ -133,13 +133,13 @@ def test_the_reaper_takes_up_the_work_of_a_killed_run_within_a_minute(crashing: 
             body=f"Hello, we run {n + 2} gates in one depot. Could we get a demo next week, and your prices?",
         )
     killed = machine.start("lead-triage")
-    eventually("some records are past fetched", lambda: set(states(machine, after)) - {records.FETCHED}, 90, 0.01)
+    eventually("some records are past fetched", lambda: set(states(machine, after)) - {records.FETCHED}, 200, 0.01)
     machine.stack.restart_worker()
     assert states(machine, after)[records.DONE] < MAILS, "it was killed too late to prove anything"
     machine.stack.start_reaper()
     try:
-        eventually("Prefect knows that it is dead", lambda: machine.state_of(killed) == "Crashed", 45)
-        eventually("another run has done its work", lambda: states(machine, after) == {records.DONE: MAILS}, 150)
+        eventually("Prefect knows that it is dead", lambda: machine.state_of(killed) == "Crashed", 120)
+        eventually("another run has done its work", lambda: states(machine, after) == {records.DONE: MAILS}, 300)
     finally:
         machine.stack.kill("reaper")
     seen_once(machine, machine.actions(after=after))

@@ -57,7 +57,7 @@ def reachable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
             cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
-        eventually("it is up", lambda: "Ctrl-C stops everything" in said.read_text() or process.poll() is not None, 150)
+        eventually("it is up", lambda: "Ctrl-C stops everything" in said.read_text() or process.poll() is not None, 300)
         assert process.poll() is None, said.read_text()
         assert "Others can reach it, unencrypted" in said.read_text()
         assert str(file(home)) in said.read_text().replace("\n", "")

@@ -18,7 +18,7 @@ def read(triaged: Machine) -> Machine:
     """The stack after the papers of the pretend company's Drive were read."""
     run = triaged.start("document-intake")
     ended = ("Completed", "Failed", "Crashed")
-    state = eventually("document-intake ends", lambda: s if (s := triaged.state_of(run)) in ended else None, 200)
+    state = eventually("document-intake ends", lambda: s if (s := triaged.state_of(run)) in ended else None, 300)
     assert state == "Completed", triaged.stack.log("worker").read_text()[-3000:]
     return triaged
 

@@ -27,6 +27,6 @@ def test_the_schedule_plans_the_next_runs(machine: Machine, scheduled: dict[str,
         found: list[dict[str, Any]] = machine.ask("POST", "/flow_runs/filter", flow_runs=wanted)
         return [run for run in found if run["auto_scheduled"]]
 
-    eventually("the server plans runs", planned, 90, every=0.5)
+    eventually("the server plans runs", planned, 200, every=0.5)
     log = machine.stack.log("server").read_text(errors="replace")
     assert "schedule_deployments" not in "".join(line for line in log.splitlines() if "ERROR" in line)
