@@ -54,8 +54,13 @@ def _own_output() -> BinaryIO:
 def _take(requests: "queue.Queue[tuple[dict[str, Any], bytes]]") -> None:
     """In a thread of its own, so that the end of the input is seen while a file is read."""
     while True:
-        asked = wire.message(_exactly(int.from_bytes(_exactly(wire.HEAD), "big")))
-        requests.put((asked, _exactly(asked["size"])))
+        try:
+            asked = wire.message(_exactly(int.from_bytes(_exactly(wire.HEAD), "big")))
+            content = _exactly(asked["size"])
+        except MemoryError:  # the main thread waits for what will never come, and the parent for its answer
+            os.write(2, b"MemoryError\n")
+            os._exit(1)
+        requests.put((asked, content))
 
 
 def _exactly(size: int) -> bytes:

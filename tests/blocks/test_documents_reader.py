@@ -118,6 +118,12 @@ def test_a_file_that_needs_too_much_memory_is_given_up_and_the_next_is_read() ->
         assert reader.read(*HELLO).title == "a"
 
 
+def test_a_file_that_does_not_fit_into_its_memory_is_given_up_at_once_and_the_next_is_read() -> None:
+    with Reader(memory=250_000_000, seconds=600) as reader:
+        assert refused(reader, bytes(99 * MEGABYTE), "a.txt") == "it needs more memory than 0.25 GB to read"
+        assert reader.read(*HELLO).title == "a"
+
+
 def test_a_pdf_that_unpacks_to_gigabytes_is_given_up_and_the_next_is_read() -> None:
     packer = zlib.compressobj(1)
     packed = b"".join(packer.compress(bytes(MEGABYTE)) for _ in range(400)) + packer.flush()
