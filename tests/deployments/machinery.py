@@ -56,7 +56,9 @@ def clean_environment(**changes: str) -> dict[str, str]:
     return kept | {"NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost", "COLUMNS": "80"} | changes
 
 
-def run(command: Sequence[str], environment: dict[str, str], *, given: str = "", seconds: float = TRIAGE_SECONDS + 60) -> Finished:
+def run(
+    command: Sequence[str], environment: dict[str, str], *, given: str = "", seconds: float = TRIAGE_SECONDS + 60
+) -> Finished:
     """Run one of the environment's commands without a terminal."""
     done = subprocess.run(
         [str(BIN / command[0]), *command[1:]],

@@ -25,6 +25,7 @@ from blocks.ledger import (
     Mirror,
     ModelCall,
     Observation,
+    Paper,
     PromptVersion,
     Receipt,
     Record,
@@ -128,6 +129,21 @@ class TestWhatGoesAndWhatStays:
         }  # fmt: skip
         assert done.fields == sum(fields.values())
         assert {row.detail["by"] for row in told} == {"Mara"}
+
+    def test_a_file_goes_with_its_words_and_is_known_again(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        with ledger.write() as session:
+            paper = Paper(
+                record_id=work.record, workflow="document-intake", name=f"{SECRET}.pdf", mime_type="application/pdf",
+                size=4, sha256="a" * 64, content=SECRET.encode(), sheet=SECRET.encode(),
+            )  # fmt: skip
+            session.add(paper)
+        retention.redact(ledger, [work.record], by="Mara")
+        left = one(ledger, Paper, paper.id)
+        assert (left.name, left.content, left.sheet) == ("", None, None)
+        assert (left.sha256, left.size) == ("a" * 64, 4)
+        assert left.redacted_at is not None
+        assert audit.verify(ledger).findings == ()
 
     def test_rows_that_say_nothing_personal_are_not_marked(self, ledger: Ledger, secret: Email) -> None:
         work = add_work(ledger, secret)
