@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from prefect import flow
 from pydantic import Field
@@ -17,7 +17,7 @@ from blocks.ledger import Record, utcnow
 from blocks.mail import Email
 from blocks.money import in_words
 from blocks.stripe import Invoice
-from tasks import act, agent, approvals, billing, fetch, prompt, report, validate
+from tasks import act, agent, approvals, billing, checks, fetch, prompt, report, validate
 from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage
 from tasks.agent import Desk, Ended
 from tasks.billing import CUSTOMER, OverdueInvoice
@@ -27,9 +27,6 @@ from tasks.limits import GivenUp
 from tasks.plain import plain, quoted
 from tasks.run import begin
 from tasks.tools import Tool
-
-if TYPE_CHECKING:
-    from great_expectations.expectations import Expectation
 
 CARD = Card(
     workflow="billing-agent",
@@ -138,7 +135,7 @@ def billing_agent(limit: Annotated[int, Field(ge=1, le=1000)] = 100) -> report.S
         act.resume(run)
         agent.take_up(run)
         billing.overdue(run, limit)
-        cases = fetch.labelled(run, LABEL, limit=limit, suite=expectations)
+        cases = fetch.labelled(run, LABEL, limit=limit, suite=checks.answerable)
         for batch in run.batches(cases, BATCH):
             billing.customers(run, batch, asker)
             prompt.ask(run, batch, variables)
@@ -146,23 +143,6 @@ def billing_agent(limit: Annotated[int, Field(ge=1, le=1000)] = 100) -> report.S
             agent.work(run, batch, DESK)
             act.perform(run, batch)
         return report.publish(run, cases)
-
-
-def expectations() -> Sequence[Expectation]:
-    """What a billing e-mail must be like to be worked on."""
-    import great_expectations.expectations as gxe
-
-    return [
-        gxe.ExpectColumnValuesToMatchRegex(
-            column="sender",
-            regex=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
-            notes="it has no sender that could be answered",
-        ),
-        gxe.ExpectColumnValuesToMatchRegex(column="said", regex=r"\S", notes="it says nothing: no subject and no text"),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="text", max_value=200_000, notes="its text is longer than 200,000 characters"
-        ),
-    ]
 
 
 def held(record: Record) -> Email | OverdueInvoice:

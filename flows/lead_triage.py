@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from prefect import flow
 from pydantic import Field
@@ -13,14 +12,11 @@ from pydantic import Field
 from blocks.ledger import Record
 from blocks.mail import Email
 from prompts.lead_triage.answer import LeadTriage
-from tasks import act, approvals, fetch, gate, prompt, report, validate
+from tasks import act, approvals, checks, fetch, gate, prompt, report, validate
 from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
 from tasks.card import Baseline, Card, Evidence, Reads, Stage, Thresholds, Writes
 from tasks.plain import plain, quoted
 from tasks.run import begin
-
-if TYPE_CHECKING:
-    from great_expectations.expectations import Expectation
 
 CARD = Card(
     workflow="lead-triage",
@@ -85,7 +81,7 @@ def lead_triage(limit: Annotated[int, Field(ge=1, le=1000)] = 200) -> report.Sum
     with begin(CARD) as run:
         approvals.catch_up(run.ledger, CARD.workflow)
         act.resume(run)
-        emails = fetch.inbox(run, query="in:inbox", limit=limit, suite=expectations, unless=ELSEWHERE)
+        emails = fetch.inbox(run, query="in:inbox", limit=limit, suite=checks.answerable, unless=ELSEWHERE)
         for batch in run.batches(emails, BATCH):
             fetch.contacts(run, batch, sender_of)
             prompt.ask(run, batch, variables)
@@ -93,23 +89,6 @@ def lead_triage(limit: Annotated[int, Field(ge=1, le=1000)] = 200) -> report.Sum
             gate.check(run, batch, decide, explain)
             act.perform(run, batch)
         return report.publish(run, emails)
-
-
-def expectations() -> Sequence[Expectation]:
-    """What an e-mail must be like to be asked about."""
-    import great_expectations.expectations as gxe
-
-    return [
-        gxe.ExpectColumnValuesToMatchRegex(
-            column="sender",
-            regex=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
-            notes="it has no sender that could be answered",
-        ),
-        gxe.ExpectColumnValuesToMatchRegex(column="said", regex=r"\S", notes="it says nothing: no subject and no text"),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="text", max_value=200_000, notes="its text is longer than 200,000 characters"
-        ),
-    ]
 
 
 def variables(record: Record) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from prefect import flow
 from pydantic import BaseModel, Field
@@ -16,7 +16,7 @@ from blocks.ledger import Record
 from blocks.library import audience_of
 from blocks.mail import Email
 from prompts.support_answer.answer import Sentence, SupportAnswer
-from tasks import act, approvals, citations, fetch, gate, prompt, report, retrieve, tickets, validate
+from tasks import act, approvals, checks, citations, fetch, gate, prompt, report, retrieve, tickets, validate
 from tasks.actions import (
     Action,
     ApplyLabel,
@@ -31,9 +31,6 @@ from tasks.card import Baseline, Card, Evidence, Reads, Stage, Thresholds, Write
 from tasks.plain import plain, quoted
 from tasks.run import begin
 from tasks.tickets import AskedByTicket
-
-if TYPE_CHECKING:
-    from great_expectations.expectations import Expectation
 
 CARD = Card(
     workflow="support-answer",
@@ -131,8 +128,8 @@ def support_answer(limit: Annotated[int, Field(ge=1, le=1000)] = 100) -> report.
     with begin(CARD) as run:
         approvals.catch_up(run.ledger, CARD.workflow)
         act.resume(run)
-        fetch.labelled(run, LABEL, limit=limit, suite=expectations)
-        questions = tickets.new(run, stage=NEW, limit=limit, suite=expectations)
+        fetch.labelled(run, LABEL, limit=limit, suite=checks.answerable)
+        questions = tickets.new(run, stage=NEW, limit=limit, suite=checks.answerable)
         for batch in run.batches(questions, BATCH):
             fetch.contacts(run, batch, asker)
             retrieve.passages(run, batch, question, readers)
@@ -141,23 +138,6 @@ def support_answer(limit: Annotated[int, Field(ge=1, le=1000)] = 100) -> report.
             gate.check(run, batch, decide, explain)
             act.perform(run, batch)
         return report.publish(run, questions)
-
-
-def expectations() -> Sequence[Expectation]:
-    """What a question must be like to be asked about."""
-    import great_expectations.expectations as gxe
-
-    return [
-        gxe.ExpectColumnValuesToMatchRegex(
-            column="sender",
-            regex=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
-            notes="it has no sender that could be answered",
-        ),
-        gxe.ExpectColumnValuesToMatchRegex(column="said", regex=r"\S", notes="it says nothing: no subject and no text"),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="text", max_value=200_000, notes="its text is longer than 200,000 characters"
-        ),
-    ]
 
 
 def asked(record: Record) -> Email | AskedByTicket:

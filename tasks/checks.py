@@ -14,6 +14,23 @@ Suite = Callable[[], "Sequence[Expectation]"]
 """A function that imports Great Expectations and returns the suite: the import costs seconds, so it waits for rows."""
 
 
+def answerable() -> Sequence[Expectation]:
+    """What an e-mail or a ticket must be like to be asked about. A flow with other needs has a suite of its own."""
+    import great_expectations.expectations as gxe
+
+    return [
+        gxe.ExpectColumnValuesToMatchRegex(
+            column="sender",
+            regex=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+            notes="it has no sender that could be answered",
+        ),
+        gxe.ExpectColumnValuesToMatchRegex(column="said", regex=r"\S", notes="it says nothing: no subject and no text"),
+        gxe.ExpectColumnValueLengthsToBeBetween(
+            column="text", max_value=200_000, notes="its text is longer than 200,000 characters"
+        ),
+    ]
+
+
 def unfit(rows: Sequence[Mapping[str, Any]], suite: Suite) -> dict[str, str]:
     """The rows that fail the suite: `id` -> the reasons on one line. Each row needs a string `id`.
 

@@ -14,12 +14,12 @@ from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
 from blocks.ledger import Cursor, Ledger, Record
 from blocks.vendor import VendorError
-from flows.lead_triage import CARD, expectations, sender_of
+from flows.lead_triage import CARD, sender_of
 from flows.support_answer import CARD as SUPPORT
 from flows.support_answer import LABEL
 from sandbox.client import Sandbox
 from tasks import fetch, quarantine
-from tasks.checks import Suite
+from tasks.checks import Suite, answerable
 from tasks.run import Run
 
 Begin = Callable[..., AbstractContextManager[Run]]
@@ -43,7 +43,7 @@ class Interrupted(Exception):
 def take(begin: Begin) -> Callable[..., tuple[list[int], list[str]]]:
     """One run that only takes in mail; returns the claimed records and the run's notes."""
 
-    def run_once(limit: int = 100, suite: Suite = expectations, **changes: object) -> tuple[list[int], list[str]]:
+    def run_once(limit: int = 100, suite: Suite = answerable, **changes: object) -> tuple[list[int], list[str]]:
         with begin(**changes) as run:
             return fetch.inbox(run, query="in:inbox", limit=limit, suite=suite), run.notes
 
@@ -544,7 +544,7 @@ def take_labelled(begin: Begin) -> Callable[..., tuple[list[int], list[str]]]:
 
     def run_once(limit: int = 100) -> tuple[list[int], list[str]]:
         with begin(SUPPORT) as run:
-            return fetch.labelled(run, LABEL, limit=limit, suite=expectations), run.notes
+            return fetch.labelled(run, LABEL, limit=limit, suite=answerable), run.notes
 
     return run_once
 
@@ -658,7 +658,7 @@ def test_what_is_labelled_for_another_workflow_is_left_to_it(
 ) -> None:
     def take(unless: str) -> list[int]:
         with begin() as run:
-            return fetch.inbox(run, query="in:inbox", limit=10, suite=expectations, unless=(unless,))
+            return fetch.inbox(run, query="in:inbox", limit=10, suite=answerable, unless=(unless,))
 
     write(sandbox, "before")
     assert len(take("Support")) == 1  # as long as nobody has made the label

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from blocks.gmail import Gmail
 from blocks.ledger import History, Ledger, Record
 from blocks.mail import Email, MalformedMail
-from flows.lead_triage import CARD, expectations
+from flows.lead_triage import CARD
 from sandbox.client import Sandbox
 from tasks import fetch, quarantine, records
-from tasks.checks import Suite
+from tasks.checks import Suite, answerable
 from tasks.quarantine import QuarantineError
 from tasks.run import Run
 
@@ -28,7 +28,7 @@ Take = Callable[..., list[str]]
 def take(begin: Begin) -> Take:
     """One run that only takes in mail; returns its notes."""
 
-    def run_once(suite: Suite = expectations) -> list[str]:
+    def run_once(suite: Suite = answerable) -> list[str]:
         with begin() as run:
             fetch.inbox(run, query="in:inbox", limit=100, suite=suite)
             return run.notes
@@ -89,7 +89,7 @@ def test_what_great_expectations_refused_is_checked_anew(
     take()
     assert (the().state, "it says nothing" in (the().reason or "")) == ("quarantined", True)
     put_back(ledger)
-    take(suite=lambda: expectations()[:1])
+    take(suite=lambda: answerable()[:1])
     assert (the().state, the().reason) == ("fetched", None)
 
 

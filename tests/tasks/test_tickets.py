@@ -19,11 +19,12 @@ from blocks.ledger import Ledger, Receipt, Record
 from blocks.mail import compose_reply
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from flows.support_answer import CARD, NEW, asked, asker, expectations, question
+from flows.support_answer import CARD, NEW, asked, asker, question
 from sandbox.client import Delivered, Sandbox
 from tasks import fetch, performers, quarantine, tickets
 from tasks.act import Approved
 from tasks.actions import Action, SendReply, UpdateTicket
+from tasks.checks import answerable
 from tasks.run import Run
 from tasks.tickets import SOURCE, AskedByTicket
 from tests.answering import open_ticket
@@ -44,7 +45,7 @@ def take(begin: Begin) -> Take:
 
     def once(limit: int = 100, stage: str = NEW) -> tuple[list[int], list[str]]:
         with begin(CARD) as run:
-            return tickets.new(run, stage=stage, limit=limit, suite=expectations), run.notes
+            return tickets.new(run, stage=stage, limit=limit, suite=answerable), run.notes
 
     return once
 
