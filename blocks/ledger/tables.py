@@ -334,6 +334,75 @@ class Alert(Base):
     closed_at: Mapped[datetime | None]
 
 
+class Notice(Base):
+    """Something that people are told outside Prefect: once a key and channel, whatever crashes or runs twice."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        UniqueConstraint("key", "channel", name="uq_notices_identity"),
+        Index("ix_notices_state", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    """What is told: `alert/12/opened`, `alert/12/closed`, `digest/2026-11-27`, `expiry/40`, ..."""
+    channel: Mapped[str]
+    """Where: the credential that it goes through, as `slack/team`, with an address behind it where there are many."""
+    state: Mapped[str]
+    """`pending`, `sending`, `sent`, `failed` for good, or `unknown`: its reply was lost, and it is not sent again."""
+    text: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str | None] = mapped_column(Text)
+    external_id: Mapped[str | None]
+    """The vendor's own id of the message."""
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    sent_at: Mapped[datetime | None]
+
+
+class WebhookEvent(Base):
+    """Something that a vendor told us of by itself. It is here before the vendor hears that we have it."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id", name="uq_webhook_events_identity"),
+        Index("ix_webhook_events_state", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    """Whose it is: `stripe`, `hubspot`, `slack`, `gmail`, or the name of an endpoint of one's own."""
+    external_id: Mapped[str]
+    """The vendor's own id of the event, or where it has none a digest of what it said: a replay has the same."""
+    kind: Mapped[str]
+    """The vendor's own name of what happened, as `invoice.payment_failed`."""
+    payload: Mapped[dict[str, Any] | None]
+    """What it said; None once it was redacted."""
+    state: Mapped[str]
+    """`stored`, `started` (its run is made), `ignored` (nothing here is interested), or `failed` for good."""
+    reason: Mapped[str | None] = mapped_column(Text)
+    deployment: Mapped[str | None]
+    """The deployment that it starts."""
+    flow_run_id: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    received_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    handled_at: Mapped[datetime | None]
+    redacted_at: Mapped[datetime | None]
+
+
+class Assignment(Base):
+    """Who was asked to decide on an action. The newest row of an action counts; without one, it is its card's owner."""
+
+    __tablename__ = "assignments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), index=True)
+    person: Mapped[str]
+    by: Mapped[str]
+    """Who passed it on."""
+    comment: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class Circuit(Base):
     """How a vendor has been answering lately, to all workers together. Open: it is left alone until `retry_at`."""
 
