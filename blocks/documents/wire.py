@@ -1,39 +1,14 @@
-"""What the reader and its child process say to each other: frames of four bytes of length and that much JSON.
+"""What the reader and its child process say of documents, in the frames of `blocks.confined.wire`."""
 
-Not pickle: a child that a file has taken over could make its parent run anything with it.
-"""
-
-import json
 from dataclasses import asdict
 from typing import Any
 
+from blocks.confined.wire import Garbled
 from blocks.documents.limits import MOST_TEXT
 from blocks.documents.model import Document, Section
 
-HEAD = 4
 MOST_FRAME = 16 * MOST_TEXT
 """Bytes: all the text there may be, in three or four bytes a character, with the headings of all its sections."""
-
-
-class Garbled(ValueError):
-    """What came is no frame, or says something that a child does not say."""
-
-
-def frame(message: dict[str, Any]) -> bytes:
-    """Ready to be sent."""
-    body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
-    return len(body).to_bytes(HEAD, "big") + body
-
-
-def message(body: bytes) -> dict[str, Any]:
-    """What a frame says. Raises Garbled when it is no JSON object."""
-    try:
-        said = json.loads(body)
-    except ValueError as error:
-        raise Garbled("no JSON") from error
-    if not isinstance(said, dict):
-        raise Garbled("no object")
-    return said
 
 
 def to_json(document: Document) -> dict[str, Any]:

@@ -1,13 +1,11 @@
-"""What `Ear` and its child process say to each other, in the frames of `blocks.documents.wire`."""
+"""What `Ear` and its child process say to each other, in the frames of `blocks.confined.wire`."""
 
 import math
 from typing import Any
 
-from blocks.documents.wire import HEAD, Garbled, frame, message
+from blocks.confined.wire import Garbled
 from blocks.speech.limits import MOST_SECONDS
 from blocks.speech.model import Transcript, Word
-
-__all__ = ["HEAD", "MOST_FRAME", "Garbled", "frame", "message", "to_json", "to_transcript"]
 
 MOST_FRAME = 20_000_000
 """Bytes. In two hours one says about 20,000 words, of which each takes 50."""
