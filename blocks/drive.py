@@ -2,23 +2,20 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_core import PydanticCustomError
 
+from blocks.connecting import Connecting
+from blocks.google_account import GoogleAccount, Service
 from blocks.shape import CamelPart, Digits, Id, Part, Shape
-from blocks.vendor import Failures, Once, VendorError, as_kind, without_frames
-
-if TYPE_CHECKING:
-    from googleapiclient.discovery import Resource
-
-    from blocks.google import GoogleHttp
+from blocks.vendor import Once, VendorError, as_kind, without_frames
 
 PAGE = 1000  # the most that files.list and changes.list return at once
 READERS_PAGE = 100  # and permissions.list
@@ -241,7 +238,16 @@ class Apis:
     permissions: Any
 
 
-class Drive(Block):
+def quota_units(operation: str) -> int:
+    """What a request (`GET /drive/v3/files`) counts for in Drive's quota: a list 100, a download 200, else 5.
+
+    Source: https://developers.google.com/workspace/drive/api/guides/limits, per-method quota. Google Cloud
+    projects from before May 2026 have 12,000 requests a minute instead, whatever is asked.
+    """
+    return next((units for end, units in QUOTA_UNITS if re.search(end, operation)), DEFAULT_UNITS)
+
+
+class Drive(GoogleAccount, Block):
     """One account's Google Drive and the shared drives it is a member of, by OAuth with offline access."""
 
     _block_type_name: ClassVar[str | None] = "Google Drive"
@@ -252,10 +258,20 @@ class Drive(Block):
         "Testing, after 6 months unused, and on a change of password."
     )
 
-    client_id: str = Field(
-        title="OAuth client id", description="From Google Cloud Console, APIs & Services, Credentials."
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="the scope drive.readonly, given by an account that may edit the folders",
+        found="console.cloud.google.com: enable the Drive API, then under Google Auth Platform, Clients, create an "
+        "OAuth client of the type Desktop app",
+        environment={
+            "client_id": ("GOOGLE_OAUTH_CLIENT_ID", "GOOGLE_CLIENT_ID", "GMAIL_OAUTH_CLIENT_ID"),
+            "client_secret": ("GOOGLE_OAUTH_CLIENT_SECRET", "GOOGLE_CLIENT_SECRET", "GMAIL_OAUTH_CLIENT_SECRET"),
+            "refresh_token": ("GOOGLE_DRIVE_OAUTH_REFRESH_TOKEN", "GOOGLE_OAUTH_REFRESH_TOKEN"),
+        },
+        scopes=("https://www.googleapis.com/auth/drive.readonly",),
     )
-    client_secret: SecretStr = Field(title="OAuth client secret", description="Shown beside the client id.")
+
+    service: ClassVar[Service] = Service("drive", "v3", WAYS_OUT, quota_units, REFUSALS)
+
     refresh_token: SecretStr = Field(
         title="Refresh token",
         description="What Google gave when the account was connected with offline access and the scope drive.readonly.",
@@ -265,25 +281,8 @@ class Drive(Block):
         title="Address",
         description="Drive's API. Change it only to use a sandbox or a proxy.",
     )
-    token_address: str = Field(
-        default="https://oauth2.googleapis.com/token",
-        title="Token address",
-        description="Google's token endpoint. Change it together with the address.",
-    )
-    timeout_seconds: float = Field(
-        default=30,
-        gt=0,
-        title="Timeout (seconds)",
-        description="How long to wait to connect, and for each piece of a reply.",
-    )
 
-    _http: Once["GoogleHttp"] = PrivateAttr(default_factory=Once)
-    _service: Once["Resource"] = PrivateAttr(default_factory=Once)
     _apis: Once[Apis] = PrivateAttr(default_factory=Once)
-
-    def get_client(self) -> "Resource":
-        """Google's own client for Drive v3, over a transport that sends nothing twice. Thread-safe."""
-        return self._service.get(self._build_service)
 
     @without_frames
     def check(self) -> str:
@@ -292,7 +291,7 @@ class Drive(Block):
         Raises:
             VendorError: permanent when the connection is dead, or may not read Drive.
         """
-        self._http.get(self._build_http).renew()
+        self._renew()
         about = self._read(ABOUT_SHAPE, self._api().about.get(fields=ABOUT_FIELDS))
         used, limit = about.storage_quota.usage, about.storage_quota.limit
         of = f" of {_gigabytes(limit)}" if limit else ""
@@ -521,57 +520,9 @@ class Drive(Block):
     def _api(self) -> Apis:
         return self._apis.get(self._build_apis)
 
-    def _read(self, shape: Shape[P], request: Any, *, gone: type[VendorError] | None = None) -> P:
-        """Send a request of Google's client and check its reply; a 404 is raised as `gone`."""
-        return shape.read(self._ask(request, gone=gone), request.methodId)
-
-    @without_frames
-    def _ask(self, request: Any, *, gone: type[VendorError] | None = None, most_bytes: int | None = None) -> object:
-        http = None if most_bytes is None else self._http.get(self._build_http).download(most_bytes)
-        try:
-            return request.execute(http=http)
-        except VendorError as error:
-            raise (as_kind(gone, error) if gone else error) from None
-        except ValueError as error:  # Google's client has read it as JSON, which it was called and is not
-            raise self._failures().unreadable(request.methodId, str(error)) from None
-
-    def _pages(
-        self, shape: Shape[Any], list_: Callable[..., Any], *, gone: type[VendorError], **arguments: Any
-    ) -> Iterator[Any]:
-        """Every page of one of Drive's list methods."""
-        token: str | None = None
-        while True:
-            page = self._read(shape, list_(pageToken=token, **arguments), gone=gone)
-            yield page
-            token = page.next_page_token
-            if not token:
-                return
-
-    def _failures(self) -> Failures:
-        return Failures("drive", (self.client_secret, self.refresh_token), WAYS_OUT)
-
-    def _build_http(self) -> "GoogleHttp":
-        from blocks.google import connect
-
-        return connect(self, self._failures(), quota_units, REFUSALS)
-
-    def _build_service(self) -> "Resource":
-        from blocks.google import build_service
-
-        return build_service("drive", "v3", self.address, self._http.get(self._build_http))
-
     def _build_apis(self) -> Apis:
         client: Any = self.get_client()
         return Apis(client.about(), client.changes(), client.files(), client.permissions())
-
-
-def quota_units(operation: str) -> int:
-    """What a request (`GET /drive/v3/files`) counts for in Drive's quota: a list 100, a download 200, else 5.
-
-    Source: https://developers.google.com/workspace/drive/api/guides/limits, per-method quota. Google Cloud
-    projects from before May 2026 have 12,000 requests a minute instead, whatever is asked.
-    """
-    return next((units for end, units in QUOTA_UNITS if re.search(end, operation)), DEFAULT_UNITS)
 
 
 def _reader(permission: _Permission, now: datetime) -> str | None:

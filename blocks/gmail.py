@@ -7,22 +7,19 @@ lost could not be found again. Sending is two phases, each of which leaves somet
 
 import base64
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
+from blocks.connecting import Connecting
+from blocks.google_account import GoogleAccount, Service
 from blocks.shape import Bytes, CamelPart, Digits, Id, Millis, Part, Shape
-from blocks.vendor import Failures, Once, VendorError, as_kind, without_frames
-
-if TYPE_CHECKING:
-    from googleapiclient.discovery import Resource
-
-    from blocks.google import GoogleHttp
+from blocks.vendor import Once, VendorError, as_kind, without_frames
 
 PAGE = 500  # the most that messages.list, drafts.list and history.list return at once
 
@@ -269,7 +266,25 @@ class Apis:
     labels: Any
 
 
-class Gmail(Block):
+def quota_units(operation: str) -> int:
+    """What a request (`POST /gmail/v1/users/me/drafts/send`) counts for in Gmail's quota.
+
+    Source: https://developers.google.com/workspace/gmail/api/reference/quota, per-method usage.
+    """
+    method, _, path = operation.partition(" ")
+    return next((units for verb, end, units in QUOTA_UNITS if method == verb and re.search(end, path)), DEFAULT_UNITS)
+
+
+class _Mailbox(BaseModel):
+    """A base of its own, because a form shows what its bases have in their order: first whose account it is."""
+
+    mailbox: str = Field(
+        title="Mailbox",
+        description="The inbox's e-mail address: the sender of replies, and how our own mail is told apart.",
+    )
+
+
+class Gmail(GoogleAccount, _Mailbox, Block):
     """One Gmail inbox, by OAuth with offline access."""
 
     _block_type_name: ClassVar[str | None] = "Gmail"
@@ -279,14 +294,21 @@ class Gmail(Block):
         "the OAuth app is in Testing, after 6 months unused, and on a change of password."
     )
 
-    mailbox: str = Field(
-        title="Mailbox",
-        description="The inbox's e-mail address: the sender of replies, and how our own mail is told apart.",
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="the scope gmail.modify: read, label, draft and send, but not delete for good",
+        found="console.cloud.google.com: enable the Gmail API, then under Google Auth Platform, Clients, create an "
+        "OAuth client of the type Desktop app",
+        environment={
+            "mailbox": ("GMAIL_MAILBOX",),
+            "client_id": ("GMAIL_OAUTH_CLIENT_ID", "GOOGLE_OAUTH_CLIENT_ID", "GOOGLE_CLIENT_ID"),
+            "client_secret": ("GMAIL_OAUTH_CLIENT_SECRET", "GOOGLE_OAUTH_CLIENT_SECRET", "GOOGLE_CLIENT_SECRET"),
+            "refresh_token": ("GMAIL_OAUTH_REFRESH_TOKEN", "GOOGLE_OAUTH_REFRESH_TOKEN"),
+        },
+        scopes=("https://www.googleapis.com/auth/gmail.modify",),
     )
-    client_id: str = Field(
-        title="OAuth client id", description="From Google Cloud Console, APIs & Services, Credentials."
-    )
-    client_secret: SecretStr = Field(title="OAuth client secret", description="Shown beside the client id.")
+
+    service: ClassVar[Service] = Service("gmail", "v1", WAYS_OUT, quota_units)
+
     refresh_token: SecretStr = Field(
         title="Refresh token",
         description="What Google gave when the account was connected with offline access.",
@@ -296,25 +318,8 @@ class Gmail(Block):
         title="Address",
         description="Gmail's API. Change it only to use a sandbox or a proxy.",
     )
-    token_address: str = Field(
-        default="https://oauth2.googleapis.com/token",
-        title="Token address",
-        description="Google's token endpoint. Change it together with the address.",
-    )
-    timeout_seconds: float = Field(
-        default=30,
-        gt=0,
-        title="Timeout (seconds)",
-        description="How long to wait to connect, and for each piece of a reply.",
-    )
 
-    _http: Once["GoogleHttp"] = PrivateAttr(default_factory=Once)
-    _service: Once["Resource"] = PrivateAttr(default_factory=Once)
     _apis: Once[Apis] = PrivateAttr(default_factory=Once)
-
-    def get_client(self) -> "Resource":
-        """Google's own client for Gmail v1, over a transport that sends nothing twice. Thread-safe."""
-        return self._service.get(self._build_service)
 
     @without_frames
     def check(self) -> str:
@@ -323,7 +328,7 @@ class Gmail(Block):
         Raises:
             VendorError: permanent when the connection is dead, or is to another mailbox than `mailbox`.
         """
-        self._http.get(self._build_http).renew()
+        self._renew()
         profile = self._read(PROFILE_SHAPE, self._api().users.getProfile(userId="me"))
         address = profile.email_address
         if address.lower() != self.mailbox.lower():
@@ -343,7 +348,7 @@ class Gmail(Block):
         messages = self._api().messages
         ids: list[str] = []
         size = PAGE if limit is None else min(PAGE, max(limit, 1))
-        for page in self._pages(MESSAGES_SHAPE, messages.list, q=query, maxResults=size):
+        for page in self._pages(MESSAGES_SHAPE, messages.list, userId="me", q=query, maxResults=size):
             ids += [message.id for message in page.messages or ()]
             if limit is not None and len(ids) >= limit:
                 return ids[:limit]
@@ -368,6 +373,7 @@ class Gmail(Block):
                 self._pages(
                     HISTORY_SHAPE,
                     history.list,
+                    userId="me",
                     startHistoryId=history_id,
                     historyTypes=["messageAdded", "labelAdded"],
                     labelId="INBOX",
@@ -453,7 +459,7 @@ class Gmail(Block):
         """The drafts of a thread, or all that there are, with their headers; one that was just sent is left out."""
         found = (
             self._draft(draft.id)
-            for page in self._pages(DRAFTS_SHAPE, self._api().drafts.list, maxResults=PAGE)
+            for page in self._pages(DRAFTS_SHAPE, self._api().drafts.list, userId="me", maxResults=PAGE)
             for draft in page.drafts or ()
             if thread_id in (None, draft.message.thread_id)
         )
@@ -560,54 +566,9 @@ class Gmail(Block):
     def _label_id(self, name: str) -> str | None:
         return next((id for id, known in self.label_names().items() if known.lower() == name.lower()), None)
 
-    def _read(self, shape: Shape[P], request: Any, *, gone: type[VendorError] | None = None, write: bool = False) -> P:
-        """Send a request of Google's client and check its reply; a 404 is raised as `gone`."""
-        return shape.read(self._ask(request, gone=gone, write=write), request.methodId, write=write)
-
-    @without_frames
-    def _ask(self, request: Any, *, gone: type[VendorError] | None = None, write: bool = False) -> object:
-        try:
-            return request.execute()
-        except VendorError as error:
-            raise (as_kind(gone, error) if gone else error) from None
-        except ValueError as error:  # Google's client has read it as JSON, which it was called and is not
-            raise self._failures().unreadable(request.methodId, str(error), write=write) from None
-
-    def _pages(self, shape: Shape[Any], list_: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-        """Every page of one of Gmail's list methods."""
-        token: str | None = None
-        while True:
-            page = self._read(shape, list_(userId="me", pageToken=token, **arguments))
-            yield page
-            token = page.next_page_token
-            if not token:
-                return
-
-    def _failures(self) -> Failures:
-        return Failures("gmail", (self.client_secret, self.refresh_token), WAYS_OUT)
-
-    def _build_http(self) -> "GoogleHttp":
-        from blocks.google import connect
-
-        return connect(self, self._failures(), quota_units)
-
-    def _build_service(self) -> "Resource":
-        from blocks.google import build_service
-
-        return build_service("gmail", "v1", self.address, self._http.get(self._build_http))
-
     def _build_apis(self) -> Apis:
         users: Any = self.get_client().users()
         return Apis(users, users.messages(), users.drafts(), users.threads(), users.history(), users.labels())
-
-
-def quota_units(operation: str) -> int:
-    """What a request (`POST /gmail/v1/users/me/drafts/send`) counts for in Gmail's quota.
-
-    Source: https://developers.google.com/workspace/gmail/api/reference/quota, per-method usage.
-    """
-    method, _, path = operation.partition(" ")
-    return next((units for verb, end, units in QUOTA_UNITS if method == verb and re.search(end, path)), DEFAULT_UNITS)
 
 
 def _arrived(page: _History) -> Iterator[str]:
