@@ -18,6 +18,7 @@ from blocks import anthropic_batches as batches
 from blocks import anthropic_turns as turns
 from blocks import guard
 from blocks.anthropic_batches import BATCH_PRICE
+from blocks.connecting import Connecting
 from blocks.models import Conversation, Picture, Reply, Request, Turn
 from blocks.prices import Rates, Tokens, list_cost
 from blocks.shape import Id, Part, Shape
@@ -102,6 +103,13 @@ class Claude(Block):
     _description: ClassVar[str | None] = (
         "The model that reads and drafts. Any server that speaks the Messages protocol will do: give its "
         "address, and its prices, which may be 0."
+    )
+
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="a key of a workspace that may use the model",
+        found="platform.claude.com, API keys",
+        environment={"api_key": ("ANTHROPIC_API_KEY",), "address": ("ANTHROPIC_BASE_URL",)},
+        asked=("model",),
     )
 
     api_key: SecretStr = Field(title="API key", description="From platform.claude.com, API keys.")
@@ -281,6 +289,8 @@ class Claude(Block):
             output_tokens=tokens.output,
             seconds=seconds,
             cost=self._cost(tokens),
+            cache_read_tokens=tokens.cache_read,
+            cache_write_tokens=tokens.cache_write,
         )
 
     @without_frames
@@ -457,6 +467,9 @@ class Claude(Block):
             max_retries=0,
             timeout=self.timeout_seconds,
             http_client=DefaultHttpxClient(timeout=self.timeout_seconds, follow_redirects=False),
+            # Its spans know neither record nor cost, and with a provider that anybody has set for the process it would
+            # tell the vendor the trace's id: the spans of model calls are made in `tasks/tracing.py`.
+            open_telemetry=False,
         )
 
 

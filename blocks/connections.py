@@ -7,7 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a second of imports, which whoever only names a credential need not pay
+    from datetime import datetime
+
     from prefect.blocks.core import Block
+    from prefect.client.schemas.objects import BlockDocument
 
 BLOCKS = {
     "gmail": ("blocks.gmail", "Gmail"),
@@ -17,12 +20,18 @@ BLOCKS = {
     "drive": ("blocks.drive", "Drive"),
     "stripe": ("blocks.stripe", "Stripe"),
     "notion": ("blocks.notion", "Notion"),
+    "webhook-endpoint": ("blocks.webhooks", "WebhookEndpoint"),
+    "traces": ("blocks.traces", "Traces"),
+    "outgoing-webhook": ("blocks.outgoing_webhook", "OutgoingWebhook"),
 }
 """Block type slug -> module and class. Modules are imported when a credential of theirs is first asked for."""
 
 
 ROWS = "ledger/rows"
 """The one destination that needs no credential: the tables in the ledger's own database."""
+
+TRACES = "traces/collector"
+"""Where runs send their traces, once it is saved."""
 
 
 class MissingCredential(Exception):
@@ -52,8 +61,8 @@ def load(credential: str) -> Any:
     block = load_if_present(credential)
     if block is None:
         raise MissingCredential(
-            f"no credential {credential}: no such block on this Prefect server. "
-            f"Create it under Blocks in the Prefect UI (type '{credential.split('/')[0]}', "
+            f"no credential {credential}: no such block on this Prefect server. `signoff connect {credential}` "
+            f"makes it, or create it under Blocks in the Prefect UI (type '{credential.split('/')[0]}', "
             f"name '{credential.split('/')[1]}')"
         )
     return block
@@ -66,17 +75,27 @@ def load_if_present(credential: str) -> Any | None:
         from blocks.rows import Rows
 
         return Rows(Ledger.open())
+    found = block_class(credential.split("/")[0])
+    document = _document(credential, include_secrets=True)
+    return None if document is None else found._from_block_document(document)
+
+
+def saved_at(credential: str) -> datetime | None:
+    """When the block `type/name` was last saved (UTC), or None when nobody has saved one."""
+    document = _document(credential, include_secrets=False)
+    return None if document is None else document.updated
+
+
+def _document(credential: str, *, include_secrets: bool) -> BlockDocument | None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
     slug, name = credential.split("/")
-    found = block_class(slug)
     with get_client(sync_client=True) as client:
         try:
-            document = client.read_block_document_by_name(name, slug, include_secrets=True)
+            return client.read_block_document_by_name(name, slug, include_secrets=include_secrets)
         except ObjectNotFound:
             return None
-    return found._from_block_document(document)
 
 
 def save(credential: str, block: Block) -> None:

@@ -111,6 +111,9 @@ class Turn:
     output_tokens: int = 0
     seconds: float = 0.0
     cost: Decimal = Decimal(0)  # US dollars
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Of the input, what the vendor's cache held, and what was put into it."""
 
 
 class Converser(Protocol):

@@ -16,7 +16,7 @@ from blocks.ledger import Action, Decision, Ledger, Receipt, Record, history, ut
 from blocks.rows import Rows
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from tasks import actions, alerts, drift, records, shadow_report
+from tasks import actions, alerts, drift, records, shadow_report, tracing
 from tasks.actions import BY_CARD, Impact, SendFollowUp
 from tasks.card import Stage
 from tasks.performers import PERFORMERS, Attempt, Done, InDoubt, NotNow, Superseded
@@ -149,6 +149,7 @@ def carry_out(ledger: Ledger, run_id: str, wanted: Sequence[tuple[Action, int]])
     return [outcome for _, outcome in outcomes if isinstance(outcome, VendorError)]
 
 
+@tracing.action
 def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
     """Do one action, once, and record how it ended.
 
@@ -166,6 +167,7 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
     if claimed is None:
         return
     action, payload, in_doubt = claimed
+    tracing.note_action(action)
     mine = partial(_update_mine, ledger, action.id, run_id)
     performer = PERFORMERS.get(action.kind)
     if performer is None:
@@ -347,6 +349,8 @@ def _update_mine(ledger: Ledger, action_id: int, holder: str, *new: Receipt, **v
         if values.get("state", "done") != "done":  # done is told by the receipt
             history.note(session, f"action {values['state']}", f"actions/{action_id}", run=holder)
         session.add_all(new)
+    if "state" in values:
+        tracing.note_outcome(values["state"], new)
 
 
 def _refuse(ledger: Ledger, action_id: int, reason: str) -> None:

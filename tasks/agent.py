@@ -21,7 +21,7 @@ from blocks import connections, ledger
 from blocks.ledger import LedgerError, Record, utcnow
 from blocks.models import Conversation, Converser, Turn
 from blocks.vendor import VendorError
-from tasks import act, approvals, gate, journal, records
+from tasks import act, approvals, gate, journal, records, tracing
 from tasks.actions import Action
 from tasks.budget import Call
 from tasks.going_on import OPEN
@@ -170,14 +170,15 @@ class _Agent:
 
     def work(self) -> None:
         """Go on from wherever it was, as far as it goes now."""
-        try:
-            if self.model is None and self.journal.run.model != RULES and self.journal.steps:
-                self.run.note(f"agents wait for their model: nobody has saved {self.limits.model} (any more)")
-                return
-            while not self._goes_no_further():
-                continue
-        except LimitReached as error:
-            self._end(stopped=error)
+        if self.model is None and self.journal.run.model != RULES and self.journal.steps:
+            self.run.note(f"agents wait for their model: nobody has saved {self.limits.model} (any more)")
+            return
+        with tracing.agent(self.run, self.journal):
+            try:
+                while not self._goes_no_further():
+                    continue
+            except LimitReached as error:
+                self._end(stopped=error)
 
     def _goes_no_further(self) -> bool:
         """Do the next thing, and say whether it was the last for now."""
@@ -275,7 +276,7 @@ class _Agent:
             self.run.note(f"agents stopped asking the model: {over}; they go on in the next run")
             return None
         try:
-            turn = model.converse(conversation)
+            turn = tracing.converse(self.run, self.record, len(self.journal.steps) + 1, model, conversation)
         except VendorError as error:
             with self.run.ledger.write() as session:
                 if error.unknown:

@@ -13,7 +13,7 @@ import prompts
 from blocks.ledger import ModelCall, Record
 from blocks.models import Picture, Reply, Request
 from blocks.vendor import VendorError
-from tasks import records
+from tasks import records, tracing
 from tasks.budget import LOST, BudgetExceeded, Call
 from tasks.circuit import CircuitOpen
 from tasks.run import Run
@@ -83,7 +83,7 @@ def _ask_all(run: Run, batch: Mapping[int, Record], requests: Mapping[int, Reque
         if not granted.records:
             _say_why(run, granted.refused)
             break
-        for group in as_they_come(lambda i: run.model.ask(requests[i]), granted.records):
+        for group in as_they_come(lambda i: tracing.ask(run, i, requests[i], 1), granted.records):
             answered = [record_id for record_id, outcome in group if isinstance(outcome, Reply)]
             failures |= {record_id: outcome for record_id, outcome in group if isinstance(outcome, VendorError)}
             succeeded += len(answered)
@@ -130,7 +130,7 @@ def within_budget(run: Run, record_id: int, request: Request, attempt: int) -> R
         _say_why(run, granted.refused)
         return None
     try:
-        outcome: Reply | VendorError = run.model.ask(request)
+        outcome: Reply | VendorError = tracing.ask(run, record_id, request, attempt)
     except VendorError as error:
         outcome = error
     with run.ledger.write() as session:

@@ -7,7 +7,7 @@ from typing import Any
 
 from blocks.ledger import Record
 from blocks.library import Hit, Library, Scope, search, within
-from tasks import records
+from tasks import records, tracing
 from tasks.run import Run
 from tasks.verb import verb
 
@@ -61,7 +61,10 @@ def passages(
     found: dict[int, list[Passage]] = {}
     for record in batch:
         scope = Scope(tuple(frozenset(one) for one in audiences(record)), only)
-        found[record.id] = find(library, question(record), scope)
+        asked = question(record)
+        with tracing.retrieval(record, asked) as note:
+            found[record.id] = find(library, asked, scope)
+            note(found[record.id])
     with run.ledger.write() as session:
         records.move(session, ({"id": r.id, "context": {**(r.context or {}), LIBRARY: found[r.id]}} for r in batch))
 

@@ -20,7 +20,7 @@ import prompts
 from blocks import connections, ledger
 from blocks.ledger import Ledger, history, utcnow
 from blocks.models import Model
-from tasks import alerts, drift, retention, versions
+from tasks import alerts, drift, retention, tracing, versions
 from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
 from tasks.evidence import supported
@@ -149,6 +149,7 @@ def begin(card: Card, store: Ledger | None = None, *, whole: bool = True) -> Ite
             run.note(f"runs {stage} instead of {card.stage}: {reason}")
         if redacted := retention.apply(store, card.workflow):
             run.note(f"{redacted} old records lost their personal data, as {retention.SETTING} says")
+        tracing.note_run(run)
         with drift.told(run):
             yield run
         if whole:
@@ -161,7 +162,15 @@ def alive(store: Ledger, workflow: str, stage: str) -> Iterator[str]:
 
     Claims of this workflow's dead runs are released first: whatever they held can be taken up again.
     """
-    run_id, now = uuid.uuid4().hex, utcnow()
+    run_id = uuid.uuid4().hex
+    # Outermost: the run is over, and whoever waits for its claims has them, before the last of its trace is sent.
+    with tracing.of_run(run_id, workflow, stage), _beating(store, run_id, workflow, stage):
+        yield run_id
+
+
+@contextmanager
+def _beating(store: Ledger, run_id: str, workflow: str, stage: str) -> Iterator[None]:
+    now = utcnow()
     with store.write() as session:
         bury_the_dead(session, workflow)
         session.add(
@@ -179,7 +188,7 @@ def alive(store: Ledger, workflow: str, stage: str) -> Iterator[str]:
     heart = threading.Thread(target=_beat, args=(store, run_id, ended), name="signoff-heartbeat", daemon=True)
     heart.start()
     try:
-        yield run_id
+        yield
     finally:
         ended.set()
         heart.join()

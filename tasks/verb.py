@@ -17,6 +17,7 @@ from blocks.guard import guarded_by
 from blocks.ledger import Ledger, LedgerUnavailable, utcnow
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
+from tasks import tracing
 from tasks.circuit import CircuitOpen
 from tasks.discipline import discipline
 from tasks.run import Run
@@ -41,7 +42,7 @@ def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         base: Task[P, R] = Task(
-            _disciplined(function),
+            _disciplined(tracing.verb(name, function)),
             name=name,
             retries=len(BACKOFF_SECONDS),
             cache_policy=NO_CACHE,

@@ -14,7 +14,7 @@ from blocks import ledger
 from blocks.ledger import Decision, ModelCall, Receipt, Record, utcnow
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from tasks import act, gate, output
+from tasks import act, gate, output, tracing
 from tasks.actions import BY_CARD, KINDS, Action, load
 from tasks.going_on import OPEN
 from tasks.journal import Journal, Made, Step, Wanted
@@ -92,6 +92,7 @@ class Workbench:
         """Whether a call would change something."""
         return (tool := self.tools.get(call.tool)) is not None and tool.writes is not None
 
+    @tracing.tool
     def _read(self, call: Wanted) -> Made:
         started_at, tool = utcnow(), self.tools.get(call.tool)
         if tool is None:
@@ -105,6 +106,7 @@ class Workbench:
             return Made(call, _for_the_model(error), True, READ, started_at)
         return Made(call, result, False, READ, started_at)
 
+    @tracing.tool
     def write(self, call: Wanted, place: str, *, again: bool = False) -> Made | None:
         """Want what a tool wants, do it if the card lets it pass, and tell what came of it; None while it waits.
 
