@@ -1,0 +1,196 @@
+"""How the work goes, as the ledger tells it: errors, doubts, money, approvals, and events that nobody has handled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from blocks.ledger import Action, Assignment, ModelCall, Record, WebhookEvent
+from tasks import notices, records
+from tasks.card import Card
+from tasks.health_finding import Finding, Look
+from tasks.plain import counted
+
+DAY = timedelta(days=1)
+
+FEWEST_RECORDS = 10
+"""Closed within a day: of fewer, a share says nothing."""
+
+FEWEST_QUARANTINED = 5
+RISES_BY = 3
+"""So many set aside in a day, so many times what is usual in a day of the week before, and more than half of the share
+that the card allows."""
+
+DOUBT = timedelta(hours=1)
+"""An action in doubt is settled by the workflow's next run, as a rule. What is older needs a person."""
+
+SPENT = Decimal("0.8")
+"""The share of a ceiling at which people are told first."""
+
+CALLS_LEFT = 5
+"""A ceiling counts as reached when less is left than so many of the dearest calls of the last month: a call is set
+aside at its worst, which is several times what it costs in the end, and so is refused before the ceiling itself."""
+
+LAST_PART = 0.25
+"""An approval of whose life only so much is left is told of."""
+
+MOST_WAITING = 20
+"""Approvals of one workflow that may wait at a time."""
+
+BACKLOG = timedelta(minutes=15)
+"""A webhook event that has not started its run by then waits too long."""
+
+
+def record_errors(look: Look) -> Iterator[Finding]:
+    """Workflows that set aside more than their card allows, or much more than they did.
+
+    The card's limit is `evidence.errors`, over the records that were closed within a day, if those are ten or more.
+    """
+    closed = Record.state.in_((records.DONE, records.QUARANTINED))
+    recent = sa.select(Record.workflow, Record.state, Record.updated_at).where(
+        closed, Record.updated_at > look.now - 8 * DAY
+    )
+    with look.ledger.read() as session:
+        rows = session.execute(recent).all()
+    day, week = look.now - DAY, Counter[str]()
+    today: dict[str, Counter[str]] = {}
+    for workflow, state, at in rows:
+        if at > day:
+            today.setdefault(workflow, Counter())[state] += 1
+        elif state == records.QUARANTINED:
+            week[workflow] += 1
+    for card in look.cards:
+        yield from _errors(look, card, today.get(card.workflow, Counter()), week[card.workflow])
+
+
+def _errors(look: Look, card: Card, today: Counter[str], week: int) -> Iterator[Finding]:
+    aside, closed = today[records.QUARANTINED], today.total()
+    see = f"See signoff quarantine list --workflow {card.workflow}"
+    key = f"errors:{card.workflow}:rate"
+    if closed >= FEWEST_RECORDS and aside / closed > look.eased(key, card.evidence.errors):
+        said = f"{aside} of {counted(closed, 'record')} ({aside / closed:.0%}) were set aside within a day; the card "
+        yield Finding(key, f"{card.workflow}: {said}allows {card.evidence.errors:.0%}. {see}", card.workflow)
+        return
+    key = f"errors:{card.workflow}:rising"
+    many = aside >= FEWEST_QUARANTINED and aside / closed > card.evidence.errors / 2
+    if many and aside > look.eased(key, RISES_BY * week / 7):
+        said = f"{counted(aside, 'record')} set aside within a day, and {week} in the seven days before"
+        yield Finding(key, f"{card.workflow}: {said}. {see}", card.workflow)
+
+
+def doubts(look: Look) -> Iterator[Finding]:
+    """Actions of which nobody knows whether they were done, and that no run has settled within an hour."""
+    old = sa.and_(Action.state == "unknown", Action.updated_at < look.now - DOUBT)
+    query = sa.select(Action.workflow, sa.func.count()).where(old).group_by(Action.workflow)
+    with look.ledger.read() as session:
+        found = session.execute(query).all()
+    for workflow, count in found:
+        said = f"of {counted(count, 'action')} of {workflow} nobody knows whether they were done: signoff ledger doubts"
+        yield Finding(f"doubts:{workflow}", said, workflow)
+
+
+def spending(look: Look) -> Iterator[Finding]:
+    """Ceilings of a day or a month (UTC) that are used up to 80 %, or wholly: once each for each day or month."""
+    month = look.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    day = look.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    calls = ModelCall
+    today = sa.func.sum(sa.case((calls.created_at >= day, calls.cost), else_=Decimal(0)))
+    this_month = sa.func.sum(sa.case((calls.created_at >= month, calls.cost), else_=Decimal(0)))
+    query = sa.select(calls.workflow, today, this_month, sa.func.max(calls.cost)).group_by(calls.workflow)
+    with look.ledger.read() as session:
+        rows = session.execute(query.where(calls.created_at >= month - 31 * DAY)).all()
+    spent = {workflow: (today, this_month, dearest) for workflow, today, this_month, dearest in rows}
+    for card in look.cards:
+        today, this_month, dearest = spent.get(card.workflow, (Decimal(0),) * 3)
+        yield from _ceiling(look, card, f"{look.now:%Y-%m-%d}", "day", today, card.usd_per_day, dearest)
+        yield from _ceiling(look, card, f"{look.now:%Y-%m}", "month", this_month, card.usd_per_month, dearest)
+
+
+def _ceiling(
+    look: Look, card: Card, period: str, word: str, spent: Decimal, limit: Decimal, dearest: Decimal
+) -> Iterator[Finding]:
+    key = f"spend:{card.workflow}:{period}"
+    said = f"{card.workflow} has spent ${spent:.2f} of the ${limit:.2f} that its card allows a {word} ({period} UTC)"
+    full = spent > 0 and limit - spent < CALLS_LEFT * dearest
+    if full:
+        rest = f"what is left waits until the next {word}, or until usd_per_{word} on the card is raised"
+        yield Finding(f"{key}:100", f"{said}: {rest}", card.workflow)
+    # Where it was used up at one go, one alert says it all.
+    if spent >= SPENT * limit and (not full or f"{key}:80" in look.open):
+        yield Finding(f"{key}:80", f"{said}, which is {spent / limit:.0%}", card.workflow)
+
+
+class Waiting(NamedTuple):
+    """An action that waits for a person."""
+
+    id: int
+    workflow: str
+    created_at: datetime
+    expires_at: datetime | None
+    person: str | None
+    """Who was asked; None where it is the card's owner."""
+
+
+def waiting_approvals(look: Look) -> Iterator[Finding]:
+    """Approvals that run out soon, and workflows of which too many wait; with who is asked."""
+    waits = Action.state == "waiting"
+    passed_on = sa.select(Assignment.action_id, Assignment.person).join(Action).where(waits).order_by(Assignment.id)
+    query = sa.select(Action.id, Action.workflow, Action.created_at, Action.expires_at).where(waits)
+    with look.ledger.read() as session:
+        rows = session.execute(query.order_by(Action.id)).all()
+        newest = {number: person for number, person in session.execute(passed_on)}
+    cards = {card.workflow: card for card in look.cards}
+    by_workflow: dict[str, list[Waiting]] = {}
+    for row in rows:
+        waiting = Waiting(row.id, row.workflow, row.created_at, row.expires_at, newest.get(row.id))
+        by_workflow.setdefault(row.workflow, []).append(waiting)
+    for workflow, every in by_workflow.items():
+        asked = _asked(every, cards.get(workflow))
+        if ending := [row for row in every if is_ending(row, look.now)]:
+            first = min(ending, key=lambda row: row.expires_at or look.now)
+            said = f"{counted(len(ending), 'approval')} of {workflow} run out soon, the first (#{first.id}) on "
+            when = f"{first.expires_at:%d %b %H:%M} UTC"
+            yield Finding(f"approvals:{workflow}:ending", f"{said}{when}. {asked}", workflow)
+        key = f"approvals:{workflow}:many"
+        if len(every) > look.eased(key, MOST_WAITING):
+            oldest = f"the oldest since {every[0].created_at:%d %b %H:%M} UTC"
+            yield Finding(key, f"{len(every)} approvals of {workflow} wait, {oldest}. {asked}", workflow)
+
+
+def is_ending(row: Waiting, now: datetime) -> bool:
+    """Whether only the last part of an approval's life is left."""
+    if row.expires_at is None:
+        return False
+    return row.expires_at - now < LAST_PART * (row.expires_at - row.created_at)
+
+
+def _asked(waiting: Sequence[Waiting], card: Card | None) -> str:
+    people = Counter(row.person or (card.owner if card else "nobody in particular") for row in waiting)
+    return (
+        f"Asked: {', '.join(f'{person} ({count})' for person, count in people.most_common())}. signoff approvals list"
+    )
+
+
+def webhook_backlog(look: Look) -> Iterator[Finding]:
+    """Sources whose events are stored and have started nothing."""
+    table = WebhookEvent
+    late = sa.and_(table.state == "stored", table.received_at < look.now - BACKLOG)
+    query = sa.select(table.source, sa.func.count(), sa.func.min(table.received_at)).where(late).group_by(table.source)
+    with look.ledger.read() as session:
+        found = session.execute(query).all()
+    for source, count, oldest in found:
+        said = f"{counted(count, 'webhook event')} of {source} wait to start a run, the oldest since "
+        yield Finding(f"events:{source}", f"{said}{oldest:%d %b %H:%M} UTC: see whether signoff receive is up")
+
+
+def missed_notices(look: Look) -> Iterator[Finding]:
+    """Channels in which people may have missed a notice: they are told in the others, and in that one when it works."""
+    for found in notices.missed(look.ledger, look.now):
+        said = f"{counted(found.notices, 'notice')} may not have arrived in {found.channel}: {found.reason}. "
+        way_out = "signoff alerts shows what is open, signoff alerts test tries every channel"
+        yield Finding(f"channel:{found.channel}", f"{said}{way_out}", may_pass=not found.is_lost)
