@@ -17,6 +17,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks import guard, hubspot_deals, hubspot_tickets
+from blocks.connecting import Connecting
 from blocks.hubspot_deals import Deal, DealContact, Happened
 from blocks.hubspot_parts import Object, Paging, with_properties
 from blocks.hubspot_tickets import NOTE_TO_TICKET, Listed, Ticket
@@ -180,6 +181,13 @@ class HubSpot(Block):
     _block_type_slug: ClassVar[str | None] = "hubspot"
     _description: ClassVar[str | None] = (
         f"The CRM that workflows read contacts from and write notes and tasks to. Needs the scopes {SCOPES}."
+    )
+
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="the scopes crm.objects.contacts.read and crm.objects.contacts.write; tickets, for workflows that "
+        "use tickets; crm.objects.deals.read, for those that use deals",
+        found="HubSpot, Development, Keys, Service Keys",
+        environment={"access_token": ("HUBSPOT_PRIVATE_APP_TOKEN", "HUBSPOT_SERVICE_KEY", "HUBSPOT_ACCESS_TOKEN")},
     )
 
     access_token: SecretStr = Field(

@@ -14,6 +14,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks import guard
+from blocks.connecting import Connecting
 from blocks.notion_parts import VALUES, Json, value
 from blocks.shape import ALIKE, Id, Part, SchemaDrift, Shape
 from blocks.vendor import Failures, Once, VendorError, as_kind, without_frames
@@ -148,6 +149,13 @@ class Notion(Block):
     _description: ClassVar[str | None] = (
         "The database that workflows add pages to. Make an internal integration with the capabilities to read, insert "
         "and update content, share the database with it, and give the database a text property called Key."
+    )
+
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="the capabilities to read, insert and update content; the database shared with the integration",
+        found="Notion, Settings, Connections, Develop or manage integrations",
+        environment={"token": ("NOTION_TOKEN", "NOTION_API_KEY")},
+        probe=lambda notion: notion.find("signoff connect"),
     )
 
     token: SecretStr = Field(

@@ -6,7 +6,7 @@ will not do, because what they posted cannot be found again.
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
 import httpx
@@ -14,6 +14,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks import guard
+from blocks.connecting import Connecting
 from blocks.shape import Id, Part, Shape
 from blocks.vendor import Failures, Once, VendorError, retry_after_seconds, without_frames
 
@@ -47,7 +48,9 @@ HALF_DONE = frozenset({"internal_error", "fatal_error"})
 class _Reply(Part):
     """What every reply has. The error's own name is only for people: a refusal without one is a refusal too."""
 
-    known = frozenset({"error", "warning", "channel", "ts", "message", "messages", "channels", "response_metadata"})
+    known = frozenset(
+        {"error", "warning", "channel", "ts", "message", "messages", "channels", "response_metadata", "user", "text"}
+    )
 
     ok: bool
 
@@ -73,6 +76,22 @@ class _Channel(Part):
     name: Id
 
 
+class _Profile(Part):
+    email: str
+
+
+class SlackUser(Part):
+    """A member of the workspace. Whatever is missing here is a reason not to trust them."""
+
+    id: Id
+    team_id: Id
+    deleted: bool
+    is_bot: bool
+    is_restricted: bool
+    is_email_confirmed: bool
+    profile: _Profile
+
+
 class _Paging(Part):
     next_cursor: str | None = None
 
@@ -95,6 +114,7 @@ REPLY_SHAPE = Shape("slack", "reply", _Reply)
 POSTED_SHAPE = Shape("slack", "posted-message", _Posted)
 POSTS_SHAPE = Shape("slack", "history", _Posts)
 CHANNELS_SHAPE = Shape("slack", "channel-list", _Channels)
+USER_SHAPE = Shape("slack", "user", SlackUser)
 Page = TypeVar("Page", bound=_Page)
 
 
@@ -108,6 +128,14 @@ class Slack(Block):
         "(groups:history for a private channel) and must be a member of the channel."
     )
 
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="the scopes chat:write and channels:history (groups:history for a private channel), and the app "
+        "invited to the channel",
+        found="api.slack.com/apps, your app, OAuth & Permissions",
+        environment={"bot_token": ("SLACK_BOT_TOKEN",), "channel": ("SLACK_CHANNEL", "SLACK_CHANNEL_ID")},
+        probe=lambda slack: slack.find("signoff connect", since=datetime.now(UTC)),
+    )
+
     bot_token: SecretStr = Field(
         title="Bot token", description="Starts with xoxb-; from the app's page, OAuth & Permissions."
     )
@@ -115,6 +143,19 @@ class Slack(Block):
         title="Channel",
         description="The channel's id, which starts with C and stands at the end of its details. The name of a public "
         "channel will do if the app also has the scope channels:read.",
+    )
+    approvers: dict[str, str] = Field(
+        default_factory=dict,
+        title="Who may approve here",
+        description="By a member's id, which starts with U and stands in their profile's menu, the e-mail address by "
+        'which the cards know them: {"U0123ABCD": "mara@example.com"}. Nobody else can approve in Slack; with nobody '
+        "here, what waits is not posted to the channel.",
+    )
+    approve_by_email: bool = Field(
+        default=False,
+        title="Approve by e-mail address",
+        description="Also let members approve whose confirmed address in Slack is on a card. Only where people cannot "
+        "give themselves another address; the app needs the scopes users:read and users:read.email.",
     )
     address: str = Field(
         default="https://slack.com",
@@ -155,6 +196,23 @@ class Slack(Block):
             message["blocks"] = list(blocks)
         reply = self._call("POST", "chat.postMessage", write=True, json=message)
         return POSTED_SHAPE.read(reply, "chat.postMessage", write=True).ts
+
+    def update(self, ts: str, text: str, blocks: Sequence[dict[str, Any]]) -> None:
+        """Change a message that `post` has posted. Doing it again changes nothing more."""
+        message = {"channel": self._channel_id(), "ts": ts, "text": text, "blocks": list(blocks)}
+        self._call("POST", "chat.update", json=message)
+
+    def whisper(self, user: str, text: str) -> None:
+        """Say something in the channel that only one member sees."""
+        self._call("POST", "chat.postEphemeral", json={"channel": self._channel_id(), "user": user, "text": text})
+
+    def user(self, user: str) -> SlackUser:
+        """A member, by id.
+
+        Raises:
+            VendorError: Slack does not say all that is needed to know them.
+        """
+        return USER_SHAPE.read(self._call("GET", "users.info", params={"user": user}).get("user"), "users.info")
 
     def find(self, key: str, since: datetime | None = None) -> str | None:
         """The timestamp of the message that was posted with `key`, or None.

@@ -15,6 +15,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr
 
 from blocks import guard
+from blocks.connecting import Connecting
 from blocks.stripe_objects import (
     ACCOUNT_SHAPE,
     EVENT_SHAPE,
@@ -66,6 +67,14 @@ class Stripe(Block):
         "subscriptions, events; write for invoices, credit notes, refunds."
     )
 
+    connecting: ClassVar[Connecting] = Connecting(
+        permissions="a restricted key: read for customers, charges, payment intents, subscriptions, events; write for "
+        "invoices, credit notes, refunds",
+        found="dashboard.stripe.com, Developers, API keys, Create restricted key",
+        environment={"api_key": ("STRIPE_API_KEY", "STRIPE_SECRET_KEY")},
+        caution=lambda stripe: stripe.caution,
+    )
+
     api_key: SecretStr = Field(
         title="API key",
         description="A restricted key, which begins with rk_; a secret key may do far more than it needs.",
@@ -91,6 +100,13 @@ class Stripe(Block):
         raw = self._send("accounts.retrieve_current", lambda: self.get_client().v1.accounts.retrieve_current())
         mode = "test" if "_test_" in self.api_key.get_secret_value() else "live"
         return f"{ACCOUNT_SHAPE.read(raw, 'accounts.retrieve_current').id} in {mode} mode at {self.address}"
+
+    @property
+    def caution(self) -> str:
+        """What is wrong with the key as such, by its form; empty where nothing is."""
+        if self.api_key.get_secret_value().startswith("sk_live_"):
+            return "an unrestricted live key: whoever has it can do everything; make a restricted one, rk_live_..."
+        return ""
 
     @without_frames
     def customers_by_email(self, email: str) -> list[Customer]:

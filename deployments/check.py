@@ -21,13 +21,13 @@ import prompts
 from blocks import connections
 from blocks.gmail import MESSAGE_FIELDS
 from blocks.ledger import Ledger
-from deployments import alerts, views
+from deployments import alerts, triggers, views
 from deployments.cards import flow_files
 from deployments.running import ROOT
 from tasks.card import Card, CardError
 
-HELPERS = {"evaluate_prompts", "index_documents", "perform_action"}
-"""Flows that serve the others (they carry out, measure, or read documents), and so have no card of their own."""
+HELPERS = {"approval_digest", "evaluate_prompts", "health_check", "index_documents", "perform_action", "weekly_report"}
+"""Flows that serve the others (they carry out, measure, report or read documents), and so have no card of their own."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Finding:
 
 def check(*, offline: bool) -> int:
     """Print a row per flow and every problem with its way out; 1 when there is any."""
-    findings = [look_at(path, _deployments()) for path in flow_files()]
+    findings = [look_at(path, declared_deployments()) for path in flow_files()]
     if not offline:
         for finding in findings:
             finding.problems += missing_credentials([finding.card] if finding.card else [])
@@ -51,7 +51,10 @@ def check(*, offline: bool) -> int:
     for finding in findings:
         for problem in finding.problems:
             views.errors.print(f"flows/{finding.file.name}: {problem}", markup=False, soft_wrap=True)
-    return 1 if any(finding.problems for finding in findings) else 0
+    wrong = list(triggers.problems(triggers.TRIGGERS, declared_deployments()))
+    for problem in wrong:
+        views.errors.print(f"deployments/triggers.py: {problem}", markup=False, soft_wrap=True)
+    return 1 if wrong or any(finding.problems for finding in findings) else 0
 
 
 def look_at(path: Path, deployments: list[dict[str, Any]]) -> Finding:
@@ -124,7 +127,8 @@ def _deployment_problems(name: str, deployments: list[dict[str, Any]]) -> list[s
     return []
 
 
-def _deployments() -> list[dict[str, Any]]:
+def declared_deployments() -> list[dict[str, Any]]:
+    """The entries of prefect.yaml."""
     found: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     return found
 

@@ -446,15 +446,13 @@ def routes(world: World, tokens: Tokens) -> Iterator[Route]:
     """Yield Drive's routes, relative to `/google`."""
 
     def check(request: Request) -> None:
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not tokens.accepts(bearer):
-            raise gmail.unauthorized()
+        tokens.check(request, "drive")
 
     def bad_json() -> Refused:
         return gmail.invalid("Invalid JSON payload received.")
 
     def on_drive(handler: Handler) -> Callable[[Ask], Any]:
-        return lambda ask: handler(world.drive, ask)
+        return lambda ask: handler(world.drive_of(tokens.account(ask.headers)), ask)
 
     for _, method, path, handler in OPERATIONS:
         yield Route(f"/drive/v3/{path}", endpoint(on_drive(handler), check, bad_json), methods=[method])

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox import credentials, mime
+from sandbox.google_consent import Consent, Consents, lifetime
 from sandbox.mail_query import UnknownOperator, compile_query, looks_everywhere
 from sandbox.mailbox import FIXED_LABELS, Change, Label, Mail, Mailbox
 from sandbox.wire import Ask, Json, Refused, endpoint, json_reply
@@ -34,43 +36,63 @@ Handler = Callable[[Mailbox, Ask], Json | None]
 
 
 class Tokens:
-    """The access tokens that were handed out, and when each ends."""
+    """The access tokens that were handed out, when each ends, and what it may do."""
 
     def __init__(self) -> None:
         """Hand out none yet."""
         self._ends: dict[str, float] = {}
+        self._consents: dict[str, Consent] = {}
         self._numbers = itertools.count(1)
 
-    def grant(self) -> str:
+    def grant(self, consent: Consent) -> str:
         """Return a new access token."""
         token = f"ya29.sandbox-{next(self._numbers)}"
         self._ends[token] = time.monotonic() + TOKEN_SECONDS
+        self._consents[token] = consent
         return token
 
     def accepts(self, token: str) -> bool:
         """Say whether a bearer is ours and alive."""
         return self._ends.get(token, 0) > time.monotonic()
 
+    def check(self, request: Request, api: str) -> None:
+        """Refuse a bearer that is not ours and alive, or has no scope for `api`, such as `gmail`."""
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self.accepts(bearer):
+            raise unauthorized()
+        named = (scope.replace("mail.google.com", "gmail").rstrip("/") for scope in self._consents[bearer].scopes)
+        if not any(scope.rpartition("/")[2].startswith(api) for scope in named):
+            raise out_of_scope()
+
+    def account(self, headers: Headers) -> str | None:
+        """Return whose a bearer is; None is the company's own."""
+        return self._consents[headers["authorization"].partition(" ")[2]].account
+
     def expire(self) -> None:
         """End every token now; the refresh token goes on working."""
         self._ends.clear()
 
 
-def token(tokens: Tokens, ask: Ask) -> Json:
-    """Exchange the refresh token for an access token."""
+def token(tokens: Tokens, consents: Consents, ask: Ask) -> Json:
+    """Exchange a refresh token, or the code from the consent page, for an access token."""
     client = (ask.body.get("client_id"), ask.body.get("client_secret"))
     if client != (credentials.GOOGLE_CLIENT_ID, credentials.GOOGLE_CLIENT_SECRET):
         raise Refused(401, {"error": "invalid_client", "error_description": "The OAuth client was not found."})
-    if ask.body.get("grant_type") != "refresh_token":
+    if ask.body.get("grant_type") not in ("refresh_token", "authorization_code"):
         raise Refused(400, {"error": "unsupported_grant_type", "error_description": "Invalid grant_type"})
-    if ask.meets("invalid_grant") or ask.body.get("refresh_token") != credentials.GOOGLE_REFRESH_TOKEN:
+    if ask.body["grant_type"] == "authorization_code":
+        consent, refresh_token = consents.exchange(ask)
+    else:
+        consent, refresh_token = consents.of(ask.body.get("refresh_token")) or Consent(None, ()), None
+    if ask.meets("invalid_grant") or not consent.scopes:
         raise Refused(400, INVALID_GRANT)
-    return {
-        "access_token": tokens.grant(),
+    given: Json = {
+        "access_token": tokens.grant(consent),
         "expires_in": TOKEN_SECONDS,
-        "scope": "https://mail.google.com/ https://www.googleapis.com/auth/drive.readonly",
+        "scope": " ".join(consent.scopes),
         "token_type": "Bearer",
     }
+    return given | ({"refresh_token": refresh_token} if refresh_token else {}) | lifetime(consent)
 
 
 INVALID_GRANT = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
@@ -107,6 +129,14 @@ def unauthorized() -> Refused:
     )
     detail = {"message": "Invalid Credentials", "location": "Authorization", "locationType": "header"}
     refusal.body["error"]["errors"][0] |= detail
+    return refusal
+
+
+def out_of_scope() -> Refused:
+    """Return the 403 for a bearer that may not use this API."""
+    message = "Request had insufficient authentication scopes."
+    refusal = error(403, "PERMISSION_DENIED", message, "insufficientPermissions")
+    refusal.body["error"]["errors"][0]["message"] = "Insufficient Permission"
     return refusal
 
 
@@ -569,19 +599,21 @@ def routes(world: World, tokens: Tokens) -> Iterator[Route]:
     """Yield Google's routes, relative to `/google`."""
 
     def check(request: Request) -> None:
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not tokens.accepts(bearer):
-            raise unauthorized()
-        if request.path_params["userId"].lower() not in ("me", world.mail.address.lower()):
+        tokens.check(request, "gmail")
+        mine = world.mail_of(tokens.account(request.headers)).address.lower()
+        if request.path_params["userId"].lower() not in ("me", mine):
             raise error(403, "PERMISSION_DENIED", "Delegation denied for the sandbox", "forbidden")
 
     def bad_json() -> Refused:
         return invalid("Invalid JSON payload received.")
 
     def on_mailbox(handler: Handler) -> Callable[[Ask], Json | None]:
-        return lambda ask: handler(world.mail, ask)
+        return lambda ask: handler(world.mail_of(tokens.account(ask.headers)), ask)
 
-    yield Route("/token", endpoint(lambda ask: token(tokens, ask), lambda _: None, bad_json), methods=["POST"])
+    def exchange(ask: Ask) -> Json:
+        return token(tokens, world.consents, ask)
+
+    yield Route("/token", endpoint(exchange, lambda _: None, bad_json), methods=["POST"])
     for _, method, path, handler in OPERATIONS:
         serve = endpoint(on_mailbox(handler), check, bad_json)
         yield Route(f"/gmail/v1/users/{{userId}}/{path}", serve, methods=[method])

@@ -17,7 +17,20 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 
-from sandbox import admin, anthropic, batches, drive, drive_admin, gmail, hubspot, notion, page, slack, stripe
+from sandbox import (
+    admin,
+    anthropic,
+    batches,
+    drive,
+    drive_admin,
+    gmail,
+    google_consent,
+    hubspot,
+    notion,
+    page,
+    slack,
+    stripe,
+)
 from sandbox.drop import DroppableProtocol
 from sandbox.middleware import FaultLine, Recorder
 from sandbox.seed import Company
@@ -33,7 +46,14 @@ def create_app(company: Company | None = None) -> FastAPI:
     app.state.world = world
     app.router.routes += [
         Mount("/anthropic", routes=[*anthropic.routes(world), *anthropic.routes(world, batches.ROUTES)]),
-        Mount("/google", routes=[*gmail.routes(world, world.tokens), *drive.routes(world, world.tokens)]),
+        Mount(
+            "/google",
+            routes=[
+                *gmail.routes(world, world.tokens),
+                *drive.routes(world, world.tokens),
+                *google_consent.routes(world),
+            ],
+        ),
         Mount("/hubspot", routes=list(hubspot.routes(world))),
         Mount("/slack", routes=list(slack.routes(world))),
         Mount("/stripe", routes=list(stripe.routes(world))),

@@ -15,6 +15,7 @@ from sandbox.crm_schema import MODIFIED, UNIQUE, Property
 from sandbox.faults import FaultBook
 from sandbox.folders import Drive, Grant
 from sandbox.gmail import Tokens
+from sandbox.google_consent import Consents
 from sandbox.mailbox import Mailbox
 from sandbox.notion import Notebook
 from sandbox.seed import Company, EmptyCompany
@@ -26,12 +27,13 @@ KEPT_REQUESTS = 10_000
 
 
 class World:
-    """Everything the sandbox remembers. Access tokens outlive a reset, so that clients need not log in again."""
+    """Everything the sandbox remembers. Google's tokens outlive a reset, so that clients need not log in again."""
 
     def __init__(self, company: Company | None = None) -> None:
         """Open for business, with the company's records if there is one."""
         self.company: Company = company or EmptyCompany()
         self.tokens = Tokens()
+        self.consents = Consents()
         self.reset()
 
     def reset(self, *, empty: bool = False) -> None:
@@ -52,6 +54,14 @@ class World:
         fill_drive(self.drive, company)
         fill_crm(self.crm, company)
         fill_books(self.stripe, company.stripe)
+
+    def mail_of(self, account: str | None) -> Mailbox:
+        """Return the mailbox of a Google account: the company's, or that of a stranger, which is empty."""
+        return self.mail if account is None else Mailbox(account)
+
+    def drive_of(self, account: str | None) -> Drive:
+        """Return the Drive of a Google account: the company's, or that of a stranger, which is empty."""
+        return self.drive if account is None else Drive(account)
 
 
 def fill_mailbox(box: Mailbox, company: Company) -> None:

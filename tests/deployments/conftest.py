@@ -53,7 +53,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """The whole stack in a folder of its own, on free ports, with the schedule off: runs start when a test says so."""
+    """The whole stack in a folder of its own, on free ports, with schedules off: runs start when a test says so."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from deployments.pretend import connect
@@ -73,6 +73,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             for deployment in made.ask("POST", "/deployments/filter"):
                 for schedule in deployment["schedules"]:
                     made.ask("PATCH", f"/deployments/{deployment['id']}/schedules/{schedule['id']}", active=False)
+            for automation in made.ask("POST", "/automations/filter"):
+                made.ask("PATCH", f"/automations/{automation['id']}", enabled=False)
             stack.start_worker()
             yield made
             made.api.close()
