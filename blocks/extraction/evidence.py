@@ -13,7 +13,8 @@ from typing import Any
 
 from blocks.documents.sheet import Place, Sheet
 from blocks.extraction.rules import Found, Guess, extract
-from blocks.extraction.values import Habits, Value, as_text, read
+from blocks.extraction.sums import JOIN
+from blocks.extraction.values import Habits, Reading, Value, as_text, read
 from prompts.document_intake.schemas import (
     LINES,
     LineSum,
@@ -26,7 +27,7 @@ from prompts.document_intake.schemas import (
     marks,
     title_of,
 )
-from prompts.document_intake.schemas.kinds import Iban, Party, PastDay, Printed, Words
+from prompts.document_intake.schemas.kinds import Amount, Iban, Party, PastDay, Printed, Words
 
 AGREED, LABELLED, SEEN, ALONE, DISPUTED, DOUBTED, NOT_SEEN = 0.97, 0.9, 0.85, 0.75, 0.55, 0.6, 0.2
 """How sure a value is that rules and a model agree on; that rules found; that a model found alone; that a model found
@@ -99,6 +100,8 @@ class Extraction:
     lines: tuple[Mapping[str, Weighed], ...]
     doubts: tuple[str, ...]
     """What is wrong with the whole of it."""
+    of_lines: tuple[str, ...] = ()
+    """Why a person should look at its lines."""
 
     def fields(self) -> dict[str, Any]:
         """What a row holds, as the schema takes it."""
@@ -111,7 +114,8 @@ class Extraction:
         """The fields that a person should look at, each with why; those that are needed and missing, too."""
         found = {name: one.doubts or (UNSAID,) for name, one in self.values.items() if one.confidence < threshold}
         found |= {name: ("it was not found",) for name in self.kind.needed if name not in self.values}
-        lines = [
+        lines = list(self.of_lines)
+        lines += [
             f"line {number}, {title_of(name).lower()}: {'; '.join(one.doubts) or UNSAID}"
             for number, line in enumerate(self.lines, start=1)
             for name, one in line.items()
@@ -181,14 +185,18 @@ def weigh(
                 for name, said in cells.items()
             }
             weighed_lines += [made] if made else []
-    return _checked(kind, weighed, weighed_lines)
+    checked = _checked(kind, weighed, weighed_lines, found.extra)
+    return checked if by_model else replace(checked, of_lines=found.of_lines)
 
 
 def _weighed(
     mark: Printed, said: Said, sheet: Sheet, habits: Habits, guess: Guess | None, *, by_model: bool, today: date
 ) -> Weighed:
-    reading = read(mark, said.printed, habits)
-    place = _place(sheet, said, mark)
+    parts = said.printed.split(JOIN) if isinstance(mark, Amount) else []
+    if len(parts) > 1:
+        reading, place = _added(mark, parts, said, sheet, habits)
+    else:
+        reading, place = read(mark, said.printed, habits), _place(sheet, said, mark)
     if reading is None:
         why = f"“{said.printed}” is no {mark.noun}"
         return Weighed(said.printed, None, 0.0, place, (why,))
@@ -202,6 +210,8 @@ def _weighed(
         return made.doubted("it does not stand on the paper like this", NOT_SEEN)
     if guess and by_model and not agrees:
         made = made.doubted(f"its label stands at “{guess.printed}”", DISPUTED)
+    for doubt in guess.doubts if guess and agrees else ():
+        made = made.doubted(doubt, min(confidence, DISPUTED))
     for other in guess.others if guess and agrees else ():
         made = made.doubted(f"“{other}” has such a label, too", min(confidence, DISPUTED))
     for doubt in reading.doubts:
@@ -210,6 +220,23 @@ def _weighed(
     if isinstance(reading.value, date) and not OLDEST <= reading.value <= furthest:
         made = made.doubted("it is an unlikely date", DOES_NOT)
     return _as_sure_as_its_letters(made, mark, sheet)
+
+
+def _added(
+    mark: Printed, parts: Sequence[str], said: Said, sheet: Sheet, habits: Habits
+) -> tuple[Reading | None, Place | None]:
+    """Several taxes are one amount, each part of which stands on the paper: `57.86 + 29.00`."""
+    readings = [read(mark, part, habits) for part in parts]
+    places = [_place(sheet, replace(said, printed=part), mark) for part in parts]
+    amounts = [Decimal(str(one.value)) for one in readings if one is not None]
+    reading = None
+    if len(amounts) == len(parts):
+        reading = Reading(sum(amounts, Decimal(0)), tuple(doubt for one in readings if one for doubt in one.doubts))
+    there = [place for place in places if place is not None]
+    if len(there) < len(parts):
+        return reading, None
+    boxes = tuple(box for place in there if place.page == there[0].page for box in place.boxes)
+    return reading, replace(there[0], boxes=boxes, sure=min(place.sure for place in there))
 
 
 def _as_sure_as_its_letters(made: Weighed, mark: Printed, sheet: Sheet) -> Weighed:
@@ -248,13 +275,15 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text)).casefold()
 
 
-def _checked(kind: type[Paper], values: dict[str, Weighed], lines: list[dict[str, Weighed]]) -> Extraction:
+def _checked(
+    kind: type[Paper], values: dict[str, Weighed], lines: list[dict[str, Weighed]], extra: Decimal
+) -> Extraction:
     doubts: list[str] = []
     added_up = False
     for rule in kind.rules:
         match rule:
             case Sum():
-                _check_sum(rule, values)
+                _check_sum(rule, values, extra)
             case LineSum():
                 parts = {name for each in kind.rules if isinstance(each, Sum) for name in each.parts}
                 added_up, wrong = _check_lines(rule, values, lines, parts - set(rule.totals))
@@ -266,7 +295,8 @@ def _checked(kind: type[Paper], values: dict[str, Weighed], lines: list[dict[str
     return Extraction(kind, values, tuple(lines), tuple(doubts))
 
 
-def _check_sum(rule: Sum, values: dict[str, Weighed]) -> None:
+def _check_sum(rule: Sum, values: dict[str, Weighed], extra: Decimal) -> None:
+    """Whether the parts are the whole, with what is printed between them that is neither, if that is so."""
     total, parts = _number(values, rule.total), {name: _number(values, name) for name in rule.parts}
     there = {name: part for name, part in parts.items() if part is not None}
     if total is None or not there:
@@ -276,7 +306,7 @@ def _check_sum(rule: Sum, values: dict[str, Weighed]) -> None:
     # Without a part nothing is wrong with a sum, unless the others are more than the whole, or leave too much of it.
     if len(there) < len(parts) and abs(added) <= abs(total) and not _is_too_much(rule, there, total):
         return
-    if abs(added - total) <= CENT:
+    if abs(added - total) <= CENT or (len(there) == len(parts) and abs(added + extra - total) <= CENT):
         _confirm(values, names)
         return
     said = " + ".join(f"{title_of(name).lower()} {as_text(part)}" for name, part in there.items())
@@ -331,7 +361,8 @@ def _check_product(rule: Product, lines: list[dict[str, Weighed]], *, explained:
             continue
         # A price has been rounded to its last printed digit before it was multiplied.
         slack = CENT + abs(one) * Decimal(1).scaleb(int(two.as_tuple().exponent)) / 2
-        if abs(one * two - total) > slack:
+        # A credit note may write the amount below zero, and not how many there were.
+        if abs(abs(one * two) - abs(total)) > slack or (total > 0 > one * two):
             why = f"{as_text(one)} × {as_text(two)} is not {as_text(total)}"
             meant = explained and LEAST_LEFT <= total / (one * two) <= MOST_ADDED if one * two else False
             line[rule.total] = line[rule.total].doubted(why, 1.0 if meant else DOUBTED)

@@ -26,7 +26,19 @@ _OTHERS = (
     "original invoice", "original invoice number", "related invoice", "previous invoice", "last invoice",
     "tax point", "tax point date", "tax date", "tax rate", "vat rate", "vat period", "total items", "total quantity",
     "total weight", "total hours", "total units", "invoice period",
+    "zur rechnung", "zu rechnung", "zur rechnung nr", "storno zu rechnung", "storno zur rechnung", "credit for invoice",
+    "against invoice", "relating to invoice", "refers to invoice", "in respect of invoice", "corrects invoice",
+    "facture rectifiée", "annule la facture", "sur la facture", "relatif à la facture", "factura rectificada",
+    "rectifica a la factura", "rettifica della fattura", "riferimento fattura", "betreft factuur", "op factuur",
+    "fecha de cargo", "date de prélèvement", "data di addebito", "abbuchungsdatum", "incassodatum", "collection date",
+    "arrival", "departure", "arrivée", "départ", "llegada", "salida", "anreise", "abreise", "check-in", "check-out",
+    "paid to date", "deposit", "acompte", "anzahlung", "anticipo", "acconto", "aanbetaling",
+    "bon de commande", "réf. devis", "devis", "presupuesto", "preventivo", "offerte", "angebot nr", "auftrag vom",
+    "quote", "quotation", "order dated", "contract no", "nº contrato", "contratto n", "vertragsnummer",
     "proforma invoice", "ursprüngliche rechnung", "facture d'origine", "rechnungszeitraum",
+    "livré à", "livrer à", "lieferadresse", "lieferanschrift", "adresse de livraison", "dirección de entrega",
+    "afleveradres",
+    "indirizzo di consegna", "deliver to", "delivered to",
     "order number", "order no", "order id", "order date", "order ref", "order", "purchase order", "po number", "po no",
     "customer number", "customer no", "customer id", "client number", "client no", "account number", "account no",
     "delivery date", "delivery note", "ship date", "shipping date", "shipping address", "ship to", "delivery address",
@@ -216,7 +228,8 @@ class _Token:
 _LABELLED = re.compile(r"[^\W\d_a-z][^.:;,]{2,40}:(?:\s|$)")
 """A line `Governing law: Scotland` goes on with no paragraph."""
 CLAUSE = re.compile(
-    r"(?:§\s?\d+[a-z]?\.?|\d{1,2}(?:\.\d{1,2}){0,2}[.)]|\(\w{1,3}\)|(?:article|artikel|artículo|articolo|art\.|clause|ziffer)\s?\d{1,3}"
+    r"(?:§\s?\d+[a-z]?\.?|\d{1,2}(?:\.\d{1,2}){0,2}[.)]|\(\w{1,3}\)|(?:article|artikel|artículo|articolo|art\."
+    r"|clause|ziffer)\s?\d{1,3}"
     r"\.?|(?:primer|segund|tercer|cuart|quint|sext|séptim|octav)[oa]\.)\s*[-–:.)]?\s+(?=[^\W\d])",
     re.IGNORECASE,
 )
@@ -228,12 +241,14 @@ _TAXES = (
 )
 _FILLER = r"[\s,(]{0,3}(?:(?:in\s)?(?:[A-Z]{3}|[€$£])\s)?"
 _WITHOUT = re.compile(
-    rf"{_FILLER}(?:(?:excl|exkl|exclusive|excluding|ohne|before|vor|hors|zonder|sin|senza|esclus[ao]|ex)\b\.?\s?(?:of\s|de\s|la\s)?{_TAXES}"
+    rf"{_FILLER}(?:(?:excl|exkl|exclusive|exclusief|excluding|ohne|before|vor|hors|zonder|sin|senza|esclus[ao]"
+    rf"|ex)\b\.?\s?(?:of\s|de\s|la\s)?{_TAXES}"
     r"|(?:ht|h\.t\.|htva|net(?:to)?|iva escl\w*\.?)\b)(?!\w)",
     re.IGNORECASE,
 )
 _WITH = re.compile(
-    rf"{_FILLER}(?:(?:incl|inkl|inclusive|including|mit|with|inclus[ao]?|inbegrepen|con|ttc)\b\.?\s?(?:of\s|de\s|la\s)?{_TAXES}"
+    rf"{_FILLER}(?:(?:incl|inkl|inclusive|inclusief|including|mit|with|inclus[ao]?|inbegrepen|con"
+    rf"|ttc)\b\.?\s?(?:of\s|de\s|la\s)?{_TAXES}"
     r"|(?:ttc|t\.t\.c\.|tvac|brutto|gross|iva incl\w*\.?)\b)(?!\w)",
     re.IGNORECASE,
 )

@@ -105,6 +105,7 @@ _NOT = re.compile(
     re.IGNORECASE,
 )
 _FOR_TAX = re.compile(r"\b(?:vat|tax|fiscale?)\s", re.IGNORECASE)
+_A_NUMBER = re.compile(r"(?=\S*\d)[\w./-]{3,30}")
 _WILL = re.compile(
     r"^[^.:;]{0,40}?\b(?:will (?:be|follow)|shall be|follows|folgt|erhalten sie|wird|suivra|sera|seguirá"
     r"|se emitirá|seguirà"
@@ -189,6 +190,9 @@ def _titles_of(rows: Sequence[Sequence[Segment]]) -> tuple[dict[str, float], set
             continue
         columns = len(row) > 2
         for place, cell in enumerate(row):
+            # `RECHNUNG   Kunde   30118` begins with a title; `Beleg   VR-0931` is a label, if it is not written as one.
+            large = not place and cell.text.isupper()
+            numbered = len(row) == 2 and not place and bool(_A_NUMBER.fullmatch(row[1].text))
             for owner, strength, says in _said(cell.text):
                 if says:
                     # Of what a paper is not for the tax a footnote speaks, too: that is no more than a doubt.
@@ -196,7 +200,7 @@ def _titles_of(rows: Sequence[Sequence[Segment]]) -> tuple[dict[str, float], set
                     (denied if is_none else promised).add(owner)
                     continue
                 worth = strength * ((1 - 0.01 * number) if number < TOP_ROWS else 0.5)
-                worth = min(worth, LABELLED) if columns else worth
+                worth = min(worth, LABELLED) if (columns or numbered) and not large else worth
                 if first is not None and first[0] != owner and first[1:] != (number, place):
                     worth *= LATER
                 if owner == OTHER and (strength == LABELLED or columns):

@@ -14,10 +14,10 @@ from decimal import Decimal
 from itertools import product
 
 from blocks.documents.sheet import from_text
-from blocks.extraction import parties, tables
+from blocks.extraction import parties, phrases, sums, tables
 from blocks.extraction.labels import CLAUSE, PROSE, Hit, Segment, every, hits, segments
 from blocks.extraction.recognition import is_addressed, is_title, recognition
-from blocks.extraction.values import Habits, Reading, Spot, Value, find, habits_of, read
+from blocks.extraction.values import Habits, Reading, Spot, Value, find, habits_of, read, weekdays
 from prompts.document_intake.schemas import OTHER, LineSum, Paper, Sum, mark_of, marks, schemas
 from prompts.document_intake.schemas.kinds import (
     Amount,
@@ -25,6 +25,8 @@ from prompts.document_intake.schemas.kinds import (
     Currency,
     Day,
     Iban,
+    Law,
+    Means,
     Party,
     PastDay,
     Printed,
@@ -40,6 +42,10 @@ SHOWS_ITSELF, ONLY_ONE = 0.85, 0.6
 """Of what has check digits of its own; of the only date on a paper, which nothing says to be its own."""
 PLACED, TIMED, NEXT_TO = 0.85, 0.82, 0.84
 """Of the date behind a place (`Bremen, 27.02.2026`), of one with a time beside it, of one right of the number."""
+QUALIFIED = 0.65
+"""How much is left of how sure a date is whose label says more than that."""
+NO_NAME = 0.65
+"""How much is left of how sure a name is that has not the shape of one."""
 LEAST = 0.5
 """A value that is less sure than this is none: a blank is seen, a wrong value is not."""
 CLOSE = 0.08
@@ -48,18 +54,22 @@ ALONE = 0.95
 MOST_ROWS = 5_000
 BLOCK = 4
 """Rows below a name in which its address stands."""
+MOST_OF_A_LINE = 100
+"""Letters of a line on which a card or cash stands."""
 MOST_CELLS = 12
 """Right of a label, among which its value may be."""
 _AROUND = 200
 """Letters before and after a label, within which its value may be."""
 
 _GAP = re.compile(
-    r"[\s:#=*.()\[\]–-]*(?:(?:is|of|on|at|the|to|de|du|le|la|von|vom|am|zum|bis|den|der|el|del|il|van|in|eur|usd|gbp|chf)\b[\s:.]*){0,3}",
+    r"[\s:#=*.()\[\]–-]*(?:(?:is|of|on|at|the|to|de|du|le|la|von|vom|am|zum|bis|den|der|el|del|il|van|in|eur|usd|gbp"
+    r"|chf)\b[\s:.]*){0,3}",
     re.I,
 )
 _SAYS_NUMBER = re.compile(r"\s*(?:nr?|no|n[°º]|№|nummer|number|num[ée]ro|número)(?!\w)[\s.:]{1,3}", re.IGNORECASE)
 _OF_WHAT = re.compile(
-    r"\s+(?:(?:de|d['’]|du|des|di|del|della|für|van|of|for)\s?)(?:[^\W\d_]{1,20}\s){1,4}(?:nr\.?|no\.?|n[°º]\.?|№)\s?:?\s?",
+    r"\s+(?:(?:de|d['’]|du|des|di|del|della|für|van|of|for)\s?)(?:[^\W\d_]{1,20}\s){1,4}(?:nr\.?|no\.?|n[°º]\.?"
+    r"|№)\s?:?\s?",
     re.IGNORECASE,
 )
 """`Facture de loyer n° 5`: what a bill is for, between its title and its number."""
@@ -90,6 +100,8 @@ class Guess:
     """0 to 1: how sure the label is that the value belongs to it, and how alone it is."""
     others: tuple[str, ...] = ()
     """What else was printed that it could be nearly as well."""
+    doubts: tuple[str, ...] = ()
+    """What on the paper speaks against it, for people."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,10 @@ class Found:
     values: dict[str, Guess]
     lines: tuple[tables.Line, ...]
     habits: Habits
+    extra: Decimal = Decimal(0)
+    """What is printed between net and total that is neither net nor tax, as a tip: with it they add up."""
+    of_lines: tuple[str, ...] = ()
+    """Why the lines may not be all or not be right, for people."""
 
 
 def recognise(text: str) -> tuple[type[Paper] | None, float]:
@@ -128,11 +144,118 @@ def extract(kind: type[Paper], text: str, own: str = "") -> Found:
     ]
     candidates += [Candidate(*one) for one in parties.candidates(kind, rows, named)]
     candidates += [Candidate(*one) for one in parties.ours(kind, rows, own, named)]
-    candidates = [one for one in candidates if one.score >= LEAST and not _is_ours(one, own)]
+    candidates = [_shaped(kind, one) for one in candidates if not _is_ours(one, own)]
+    candidates = [one for one in candidates if one.score >= LEAST]
+    if (name := "buyer") in kind.model_fields and not any(one.field == name for one in candidates):
+        sellers = [str(one.reading.value) for one in candidates if one.field == "seller"]
+        candidates += [Candidate(*one) for one in parties.addressee(kind, rows, sellers)]
     values = {name: guess for name, _, _ in marks(kind) if (guess := _best(name, kind, candidates))}
     values |= _that_add_up(kind, candidates)
+    extra = Decimal(0)
+    if rule := _sum_of(kind):
+        amounts = sums.said(kind, rows, habits, rule)
+        settled, extra = _settled(rule, amounts)
+        values |= settled
+        values |= _contradicted(rule, amounts, values, candidates, extra)
     values |= _of_the_buyer(kind, rows, values)
-    return Found(kind, values, _lines(kind, rows, habits, values), habits)
+    lines, doubts = _lines(kind, rows, habits, values)
+    return Found(kind, values, lines, habits, extra, doubts)
+
+
+_TIP = re.compile(r"\b(?:tip|gratuity|trinkgeld|pourboire|propina|mancia|fooi)\b", re.IGNORECASE)
+_TENDERED = re.compile(
+    r"\b(?:cash|tendered|geg(?:eben|\.)?|bar|erhalten|efectivo|entregado|contant[ei]?|esp[èe]ces|ontvangen|change"
+    r"|rückgeld|wechselgeld"
+    r"|cambio|vuelto|resto|rendu|wisselgeld)\b",
+    re.IGNORECASE,
+)
+"""Of what was put on the counter, which may be more than the total."""
+PROVED = 0.97
+"""How sure an amount is that adds up with those around it."""
+
+
+def _sum_of(kind: type[Paper]) -> Sum | None:
+    """The rule that net and tax are the total, if it has that."""
+    return next((rule for rule in kind.rules if isinstance(rule, Sum) and len(rule.parts) == 2), None)
+
+
+def _settled(rule: Sum, amounts: Sequence[sums.Row]) -> tuple[dict[str, Guess], Decimal]:
+    """Net, tax and total where the block of sums shows them; and what is in the total beside net and tax."""
+    found = sums.blocks(amounts, rule)
+    if not found:
+        return {}, Decimal(0)
+    block = max(found, key=lambda one: abs(one.total.amount))
+    net, tax = rule.parts
+    values = {tax: _guess_of(*block.taxes), rule.total: _guess_of(block.total)}
+    if block.net:
+        doubts = () if block.is_base else ("what stands between it and the tax may be part of it",)
+        values[net] = replace(_guess_of(block.net), doubts=doubts)
+    if (more := sums.on_top(amounts, rule, block)) is None:
+        return values, block.extra
+    whole, between = more
+    # A tip is part of what was paid; whether anything else is part of this bill, a person says.
+    others = () if all(_TIP.search(row.text) for row in between) else (block.total.printed,)
+    values[rule.total] = replace(_guess_of(whole), others=others)
+    return values, block.extra + sum((row.amount for row in between), Decimal(0))
+
+
+def _guess_of(*said: sums.Row) -> Guess:
+    """An amount, or the sum of several."""
+    first = said[0]
+    value = sum((row.amount for row in said), Decimal(0))
+    return Guess(sums.JOIN.join(row.printed for row in said), replace(first.reading, value=value), first.page, PROVED)
+
+
+def _contradicted(
+    rule: Sum, amounts: Sequence[sums.Row], values: dict[str, Guess], candidates: Sequence[Candidate], extra: Decimal
+) -> dict[str, Guess]:
+    """Net, tax and total against which other amounts speak, with that as their doubts."""
+    doubted: dict[str, Guess] = {}
+    net, tax = rule.parts
+    known = {name: Decimal(str(values[name].reading.value)) for name in (net, tax, rule.total) if name in values}
+    whole = known.get(rule.total)
+    if whole is not None and (more := _more_than(rule, amounts, whole, candidates)):
+        guess = values[rule.total]
+        doubted[rule.total] = replace(guess, others=tuple(dict.fromkeys((*guess.others, *more))))
+    if len(known) == 3 and known[net] + known[tax] + extra == whole:
+        return doubted
+    if net in known and known[net] != whole:
+        doubted[net] = replace(values[net], doubts=(*values[net].doubts, "it adds up with no tax and no total"))
+    if tax in known and _is_off(rule, amounts, known):
+        why = "its rate makes something else of the other amounts"
+        doubted[tax] = replace(values[tax], doubts=(*values[tax].doubts, why))
+    return doubted
+
+
+def _more_than(
+    rule: Sum, amounts: Sequence[sums.Row], whole: Decimal, candidates: Sequence[Candidate]
+) -> tuple[str, ...]:
+    """What is called a total, or stands below it, and is more, and is no cash that was handed over."""
+    called = [
+        one.printed
+        for one in candidates
+        if one.field == rule.total
+        and not one.reading.weak
+        and isinstance(one.reading.value, Decimal)
+        and abs(one.reading.value) > abs(whole)
+    ]
+    at = max((row.number for row in amounts if row.amount == whole and rule.total in row.fields), default=None)
+    below = [
+        row.printed
+        for row in (sums.after(amounts, at) if at is not None else ())
+        if row.text and row.amount > abs(whole) and not _TENDERED.search(row.text)
+    ]
+    return (*called, *below)
+
+
+def _is_off(rule: Sum, amounts: Sequence[sums.Row], known: dict[str, Decimal]) -> bool:
+    """Whether a tax is not what the rate beside it makes of net or total."""
+    net, tax = rule.parts
+    row = next((one for one in amounts if one.amount == known[tax] and tax in one.fields), None)
+    if row is None:
+        return False
+    bases = [known[net]] if net in known else []
+    return sums.fits_rate(row, bases, [known[rule.total]] if rule.total in known else []) is False
 
 
 def _of_the_buyer(kind: type[Paper], rows: list[list[Segment]], values: dict[str, Guess]) -> dict[str, Guess]:
@@ -156,22 +279,44 @@ def _of_the_buyer(kind: type[Paper], rows: list[list[Segment]], values: dict[str
 
 def _lines(
     kind: type[Paper], rows: list[list[Segment]], habits: Habits, values: dict[str, Guess]
-) -> tuple[tables.Line, ...]:
-    """The lines below a heading; or else those that add up without one."""
+) -> tuple[tuple[tables.Line, ...], tuple[str, ...]]:
+    """The lines below a heading, or else those that add up without one; and what is not clear about them."""
     headed = tables.lines(kind, rows, habits)
     rule = next((rule for rule in kind.rules if isinstance(rule, LineSum)), None)
     if rule is None:
-        return headed
+        return headed, ()
     clear = {name: one for name, one in values.items() if not one.others}
     numbers = {name: one.reading.value for name, one in clear.items() if isinstance(one.reading.value, Decimal)}
-    sums = {number for name, number in numbers.items() if name in rule.totals and isinstance(number, Decimal)}
+    totals = {number for name, number in numbers.items() if name in rule.totals and isinstance(number, Decimal)}
     for each in kind.rules:
         if isinstance(each, Sum) and len(each.parts) == 2 and each.total in numbers and each.parts[1] in numbers:
-            sums.add(numbers[each.total] - numbers[each.parts[1]])
-    added = [cell.reading.value for line in headed if (cell := line.cells.get(rule.column))]
-    if headed and len(added) == len(headed) and sum(added, Decimal(0)) in sums:
-        return headed
-    return tables.unheaded(kind, rows, habits, sorted(sums - {Decimal(0)})) or headed
+            totals.add(numbers[each.total] - numbers[each.parts[1]])
+    totals.discard(Decimal(0))
+    found = tables.above_a_sum(kind, headed, totals)
+    if not found or _added(rule, found) not in totals:
+        found = tables.unheaded(kind, rows, habits, sorted(totals)) or found
+    doubts = tables.doubts_of(kind, found, rows, habits)
+    if found and _added(rule, found) not in totals:
+        doubts = ("nothing shows that these are all its lines, and no others", *doubts)
+    elif not found and tables.may_be_lines(kind, rows, habits):
+        doubts = ("it has rows that may be lines, but what they add up to is not clear",)
+    return found, doubts
+
+
+def _added(rule: LineSum, found: Sequence[tables.Line]) -> Decimal | None:
+    """What lines add up to; None where one has no amount."""
+    amounts = [Decimal(str(cell.reading.value)) for line in found if (cell := line.cells.get(rule.column))]
+    return sum(amounts, Decimal(0)) if len(amounts) == len(found) else None
+
+
+def _shaped(kind: type[Paper], one: Candidate) -> Candidate:
+    """Less sure where it has not the shape of a name; and none at all where it is somebody's signature."""
+    if not isinstance(mark_of(kind, one.field), Party):
+        return one
+    name = str(one.reading.value)
+    if parties.is_signature(name) or parties.is_signature(one.printed):
+        return replace(one, score=0.0)
+    return one if parties.is_plain(name) else replace(one, score=one.score * NO_NAME)
 
 
 def _is_ours(candidate: Candidate, own: str) -> bool:
@@ -189,7 +334,54 @@ def _labelled(kind: type[Paper], rows: list[list[Segment]], habits: Habits) -> I
                 for printed, reading, page, place in _near(kind, mark, rows, y, x, hit, end, habits):
                     doubtful = 0.75 if reading.doubts else 1.0
                     score = strength * place * (min(0.7, doubtful) if reading.weak else doubtful)
+                    if isinstance(mark, Day) and _is_qualified(kind, rows[y], x, found[:number], hit, printed):
+                        score *= QUALIFIED
+                    if isinstance(mark, Code) and _is_of_another_paper(rows[y][x].text, found[:number], hit):
+                        score *= QUALIFIED
                     yield Candidate(field, printed, reading, page, score)
+
+
+_GENERIC = frozenset({"date", "datum", "fecha", "data", "dated", "issued"})
+"""What a day is called that may be any day's."""
+_BEFORE_A_DAY = frozenset((
+    "on", "at", "of", "is", "in", "by", "no", "the", "before", "until", "later", "than", "or", "from", "for", "and",
+    "this", "de", "du", "del", "della", "le", "la", "el", "il", "lo", "les", "los", "der", "die", "das", "den", "dem",
+    "vom", "am",
+    "zum", "bis", "spätestens", "van", "op", "het", "uiterlijk", "antes", "entro", "plus", "tard", "avant", "fait",
+    "due", "date", "datum", "fecha", "data", "payment", "invoice", "rechnung", "facture", "factura", "fattura",
+    "factuur", "signed",
+))  # fmt: skip
+"""Words that may stand between a date and its label."""
+
+
+def _is_qualified(
+    kind: type[Paper], row: Sequence[Segment], x: int, before: Sequence[Hit], hit: Hit, printed: str
+) -> bool:
+    """Whether a date's label is part of another one: `Collection date`, `Fecha de cargo`, `Order 5 dated 3 May`."""
+    text = row[x].text
+    if text[hit.start : hit.end].casefold() not in _GENERIC:
+        return False
+    if hit.start:
+        # What stands left of it in its row, of another paper or of nothing that is looked for, is what it is of.
+        left = before[-1] if before else next((hits(kind, cell)[-1] for cell in row[:x] if hits(kind, cell)), None)
+        if left is not None and not left.fields:
+            return True
+        word = re.search(r"([^\W\d_]{3,})[ -]$", text[: hit.start])
+        known = word and (word[1].casefold() in _BEFORE_A_DAY or (before and before[-1].end >= word.end(1)))
+        if word and not known:
+            return True
+    rest = text[hit.end : hit.end + _AROUND]
+    between = rest[: rest.find(printed)] if printed in rest else rest
+    said = re.findall(r"[^\W\d_]{2,}", re.sub(r"\([^()]*\)", "", between).split(":")[0])
+    return any(word.casefold() not in _BEFORE_A_DAY and word.casefold() not in weekdays() for word in said)
+
+
+def _is_of_another_paper(text: str, before: Sequence[Hit], hit: Hit) -> bool:
+    """`Gecrediteerde factuur: PB-24110`: a title with a word before it and a colon behind it is of which one it is."""
+    word = re.search(r"([^\W\d_]{3,})\s$", text[: hit.start])
+    if word is None or (before and before[-1].end >= word.end(1)) or not is_title(text[hit.start : hit.end]):
+        return False
+    return bool(re.match(r"\s*(?:n[ro°º]?\.?\s*)?:", text[hit.end :], re.IGNORECASE))
 
 
 def _near(
@@ -296,7 +488,7 @@ def _first(mark: Printed, rest: str, habits: Habits) -> Spot | None:
 def _whole(mark: Printed, text: str, habits: Habits) -> Spot | None:
     """The value that a cell is, or begins with."""
     if isinstance(mark, Code):
-        if len(text.split()) > 3 or _is_no_code(text, habits):
+        if (len(text.split()) > 3 and not re.fullmatch(r"[\d ]{4,24}", text)) or _is_no_code(text, habits):
             return None
         spot = next(find(mark, text, habits), None)
         return spot if spot and spot.start <= 4 else None
@@ -348,7 +540,16 @@ def _named(
         if reading := read(mark, said_here, habits):
             yield _shown(said_here, reading), reading, segment.page, INLINE
         return
-    right = _right_of(kind, rows[y], x)[:1]
+    # What ends in a colon, or holds another label, is no name.
+    right = [
+        cell
+        for cell in _right_of(kind, rows[y], x)[:1]
+        if not cell.text.rstrip().endswith(":") and not (isinstance(mark, Party) and hits(kind, cell))
+    ]
+    if right and isinstance(mark, Party) and re.fullmatch(r"[\W\d]+", right[0].text):
+        below = rows[y + 1] if y + 1 < len(rows) else []
+        if any(abs(cell.left - right[0].left) <= 2 for cell in below):
+            return  # its number stands where its name would: what is below it is another label, and has a value, too
     for place, other in [*((RIGHT, cell) for cell in right), *_below(kind, rows, y, segment)]:
         if not _ASIDE.match(other.text) and (reading := read(mark, other.text, habits)):
             yield _shown(other.text, reading), reading, other.page, place
@@ -382,6 +583,12 @@ def _unlabelled(kind: type[Paper], rows: list[list[Segment]], habits: Habits) ->
                         yield Candidate(name, printed, spot.reading, segment.page, SHOWS_ITSELF)
         elif isinstance(mark, Currency):
             yield from _currency(name, mark, rows, habits)
+        elif isinstance(mark, Law):
+            for segment in (cell for row in rows for cell in row):
+                if law := phrases.governing(segment.text):
+                    yield Candidate(name, law, Reading(law), segment.page, BESIDE)
+        elif isinstance(mark, Means):
+            yield from _means(kind, name, rows, habits)
     yield from _only_day(kind, rows, habits)
     yield from _own_day(kind, rows, habits)
     numbers = [name for name, _, mark in marks(kind) if isinstance(mark, Code)]
@@ -401,6 +608,22 @@ def _unlabelled(kind: type[Paper], rows: list[list[Segment]], habits: Habits) ->
                     yield Candidate(first_day, printed, day.reading, segment.page, BESIDE)
                 elif code and x + 1 < len(rows[y]) and not rest[code.end :].strip(" .,"):
                     yield from _next_to(first_day, rows[y][x + 1], habits)
+
+
+def _means(kind: type[Paper], name: str, rows: list[list[Segment]], habits: Habits) -> Iterator[Candidate]:
+    """By what was paid, where no label says it: on the line of the card or of the cash."""
+    rule = _sum_of(kind)
+    totals = {
+        row.printed.strip("€$£ ")
+        for row in (sums.said(kind, rows, habits, rule) if rule else ())
+        if rule and rule.total in row.fields
+    }
+    for row in rows:
+        text = "  ".join(cell.text for cell in row)
+        for total in totals or {""}:
+            if len(text) <= MOST_OF_A_LINE and (said := phrases.means_paid(text, total)):
+                yield Candidate(name, said, Reading(said), row[0].page, BESIDE)
+                break
 
 
 def _next_to(name: str, cell: Segment, habits: Habits) -> Iterator[Candidate]:

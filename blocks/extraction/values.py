@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 
+from blocks.extraction import origin, phrases
 from prompts.document_intake.schemas.kinds import (
     Amount,
     Code,
@@ -20,6 +21,8 @@ from prompts.document_intake.schemas.kinds import (
     Currency,
     Day,
     Iban,
+    Law,
+    Means,
     Party,
     Printed,
     Span,
@@ -152,7 +155,7 @@ LEGAL_FORM = re.compile(
 
 
 _CURRENCY = re.compile(
-    rf"\b(?:{'|'.join(_COMMON)})\b|(?i:(?<!\w)(?:{_any_of(_NAMES)})(?!\w))|[{''.join(_SIGNS)}]",
+    rf"\b(?:{'|'.join(_COMMON)})\b|(?i:(?<!\w)(?:{_any_of(_NAMES)})(?:(?<=\$)|(?!\w)))|[{''.join(_SIGNS)}]",
 )
 
 
@@ -193,19 +196,40 @@ def habits_of(text: str) -> Habits:
     points = len(re.findall(r"(?<![\d.])\d{1,9}\.\d{2}(?![\d.,])", text))
     commas = len(re.findall(r"(?<![\d,])\d{1,9},\d{2}(?![\d.,])", text))
     decimal = None if points == commas else "." if points > commas else ","
-    first = second = False
+    first, second = _told_by_words(text)
     for a, sep, b, year in _TWO_NUMBERS.findall(text):
         # Bank sort codes look like dates whose year has two digits.
         if max(int(a), int(b)) <= 31 and min(int(a), int(b)) <= 12 and (len(year) == 4 or sep != "-"):
             first = first or int(a) > 12 or (sep == "." and int(b) <= 12)
             second = second or int(b) > 12
     day_first = None if first == second else first
-    if not first and not second and decimal == ",":
-        day_first = True  # nobody who writes commas puts the month first
+    if not first and not second:
+        american = origin.month_first(text)
+        # Nobody who writes commas puts the month first.
+        day_first = True if decimal == "," else None if american is None else not american
     named = next((m[0].upper() for m in re.finditer(r"\b(?:USD|CAD|AUD|HKD|SGD|NZD)\b", text)), None)
     if named is None and re.search(r"\bU\.?S\.? dollars?\b", text, re.IGNORECASE):
         named = "USD"
+    named = named or origin.dollars(text)
     return Habits(decimal, day_first, named)
+
+
+def _told_by_words(text: str) -> tuple[bool, bool]:
+    """Whether a date in words, or with its year first, is the same as one in numbers with its day, or month, first."""
+    plain = {spot.reading.value for spot in _days(text, Habits()) if not spot.reading.doubts}
+    first = second = False
+    for a, sep, b, year in _TWO_NUMBERS.findall(text) if plain else ():
+        if sep != "." and int(a) != int(b) and max(int(a), int(b)) <= 12:
+            first = first or _date_of(_year(year), int(b), int(a)) in plain
+            second = second or _date_of(_year(year), int(a), int(b)) in plain
+    return first and not second, second and not first
+
+
+def _date_of(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
 
 
 def find(mark: Printed, text: str, habits: Habits) -> Iterator[Spot]:
@@ -221,6 +245,9 @@ def read(mark: Printed, text: str, habits: Habits) -> Reading | None:
         return None
     if isinstance(mark, Party):
         return _party(text)
+    if isinstance(mark, Law | Means):
+        said = phrases.law(text) if isinstance(mark, Law) else phrases.means(text)
+        return Reading(said) if said else None
     if isinstance(mark, Words):
         return Reading(text.strip(" .:;"))
     if isinstance(mark, Amount | Count) and _SPACED.fullmatch(text):
@@ -348,6 +375,19 @@ def _months() -> dict[str, int]:
     } | {"sept": 9, "mär": 3}
 
 
+@cache
+def weekdays() -> frozenset[str]:
+    """The names of the days of the week, whole and short."""
+    from babel.dates import get_day_names
+
+    return frozenset(
+        str(name).casefold().rstrip(".")
+        for language in LANGUAGES
+        for width in ("wide", "abbreviated")
+        for name in get_day_names(width, "format", language).values()
+    )
+
+
 def _currencies(text: str, habits: Habits) -> Iterator[Spot]:
     for match in _CURRENCY.finditer(text):
         said = match[0]
@@ -406,10 +446,23 @@ _NATIONAL = re.compile(
 """VAT numbers that are printed without their country, behind what only that country calls them."""
 
 
+_BRITISH = re.compile(
+    r"\bV\.?A\.?T\.?\s(?:(?:reg(?:istration|istered)?|number|no|id)\b[.:]?\s{0,3}){1,3}[:#]?\s{0,3}"
+    r"(?P<number>\d{3} ?\d{4} ?\d{2})(?![\w-]|[.,]\d)",
+    re.IGNORECASE,
+)
+"""A British VAT number without its country, behind what it is called in English."""
+
+
 def _national(text: str) -> Iterator[Spot]:
     from stdnum.es import nif
+    from stdnum.gb import vat as gb_vat
     from stdnum.it import iva
 
+    for match in _BRITISH.finditer(text):
+        bare = re.sub(r"\D", "", match["number"])
+        doubts = () if gb_vat.is_valid(bare) else ("its check digit is wrong",)
+        yield Spot(match.start("number"), match.end("number"), Reading(f"GB{bare}", doubts, weak=bool(doubts)))
     for match in _NATIONAL.finditer(text):
         country, valid = ("ES", nif.is_valid) if match["es"] else ("IT", iva.is_valid)
         bare = match["number"].replace("-", "").upper()

@@ -229,6 +229,7 @@ Scadenza 01/04/2026
 """,
         {
             "number": "55",
+            "seller": "Ferramenta Conti S.r.l.",
             "date": "2026-03-02",
             "due_date": "2026-04-01",
             "seller_vat_id": "IT12345670017",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from prompts.document_intake.schemas.kinds import Amount, Currency, Day, Party, PastDay, Span, Words
+from prompts.document_intake.schemas.kinds import Amount, Currency, Day, Law, Party, PastDay, Span
 from prompts.document_intake.schemas.paper import Order, Paper
 
 
@@ -49,7 +49,9 @@ class Contract(Paper):
     )] = Field(default=None, description="Who is supplied or is named second.")  # fmt: skip
     signed: Annotated[Date | None, PastDay(
         "date of signature", "signed on", "signature date", "datum der unterschrift", "unterzeichnet am", "signé le",
-        "fait le", "firmado el", "getekend", "ondertekend", "firmato il", "signed",
+        "fait le", "fait à", "firmado el", "firmado en", "en prueba de conformidad", "getekend", "ondertekend te",
+        "ondertekend",
+        "firmato il", "firmato a", "unterzeichnet in", "signed at", "signed",
     )] = Field(default=None, description="The day on which the last party has signed.")  # fmt: skip
     start: Annotated[Date | None, Day(
         "effective date", "commencement date", "start date", "start of term", "commences on", "commencing on",
@@ -66,11 +68,22 @@ class Contract(Paper):
     term: Annotated[str | None, Span(
         "initial term", "minimum term", "term of agreement", "contract term", "subscription term", "for a term of",
         "for a period of", "for an initial term of", "term", "mindestlaufzeit", "vertragslaufzeit", "laufzeit",
-        "für die dauer von", "durée initiale", "durée", "duración", "durata", "voor de duur van", "duur", "looptijd",
+        "für die dauer von", "auf die dauer von", "fest auf die dauer von", "continues for", "remains in force for",
+        "initial term of this agreement is", "term of this agreement is", "pour une durée initiale de",
+        "pour une durée de",
+        "por un período de", "por un periodo de", "por un plazo de", "duración inicial", "per un periodo di",
+        "per la durata di",
+        "voor een periode van", "heeft een looptijd van", "durée initiale", "durée", "duración", "durata",
+        "voor de duur van", "duur", "looptijd",
     )] = Field(default=None, description="How long it holds at first.")  # fmt: skip
     renewal: Annotated[str | None, Span(
         "renewal term", "renewal period", "successive periods of", "successive terms of", "renews automatically for",
-        "renewed for", "renew for", "verlängerung", "verlängert sich um", "tacite reconduction pour", "reconduction",
+        "renewed for", "renew for", "verlängerung", "verlängert sich um", "verlängert sich jeweils um", "jeweils um",
+        "verlängert sich automatisch um", "extended for", "extends for", "further periods of", "further terms of",
+        "par périodes de", "par période de", "stilzwijgend verlengd met", "telkens verlengd met", "verlengd met",
+        "por períodos de",
+        "por periodos de", "se prorrogará por", "si rinnova per", "per periodi di", "per ulteriori",
+        "tacite reconduction pour", "reconduction",
         "renouvelé pour", "prórroga", "rinnovo", "verlenging",
     )] = Field(default=None, description="By how long it goes on when nobody ends it.")  # fmt: skip
     notice: Annotated[str | None, Span(
@@ -82,14 +95,21 @@ class Contract(Paper):
         "annual fee", "monthly fee", "subscription fee", "total fees", "fees", "fee", "annual price", "monthly price",
         "price", "jahresgebühr", "monatliche gebühr", "vergütung", "gebühr", "preis", "redevance", "prix", "precio",
         "monthly rent", "annual rent", "rent", "salary", "miete", "gehalt", "loyer", "renta", "canone", "corrispettivo",
-        "huur", "huurprijs",
+        "huur", "huurprijs", "flat fee of", "subscription fee of", "fee of", "nettokaltmiete", "kaltmiete",
+        "forfait mensuel de",
+        "forfait de", "vergoeding bedraagt", "vergoeding", "cuota", "honorarios", "compenso", "pauschale",
+        "monatspauschale",
     )] = Field(default=None, description="What is paid regularly, or else in all.")  # fmt: skip
     currency: Annotated[str | None, Currency("currency", "währung", "devise", "moneda")] = None
     payment_days: Annotated[str | None, Span(
         "payment terms", "payable within", "due within", "payment within", "paid within", "zahlbar innerhalb von",
         "zahlungsziel", "paiement à", "payable sous", "betaling binnen", "betalingstermijn", "pago a", "pagamento a",
+        "invoice is payable within", "invoices are payable within", "invoices within",
+        "pays each of contractor's invoices within",
+        "payables à", "payées à", "payable à", "rechnungen sind innerhalb von", "zahlbar binnen", "binnen",
+        "vindt plaats binnen", "betaald binnen", "se pagarán a", "en un plazo de", "pagate entro", "entro",
     )] = Field(default=None, description="Within how long an invoice must be paid.")  # fmt: skip
-    governing_law: Annotated[str | None, Words(
+    governing_law: Annotated[str | None, Law(
         "governing law", "governed by the laws of", "governed by", "laws of", "anwendbares recht", "es gilt das recht",
         "droit applicable", "régi par le droit", "ley aplicable", "legge applicabile", "toepasselijk recht", "droit",
         "is governed by the law of",

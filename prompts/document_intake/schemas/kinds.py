@@ -101,3 +101,15 @@ class Span(Printed):
 
 class Words(Printed):
     """Words that are kept as they are printed."""
+
+
+class Law(Words):
+    """Whose law holds: a country, a state, or the law by name."""
+
+    noun = "law"
+
+
+class Means(Words):
+    """By what something was paid: cash, or a card without its number."""
+
+    noun = "means of payment"

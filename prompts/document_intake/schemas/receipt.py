@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from prompts.document_intake.schemas.kinds import Amount, Code, Currency, Party, PastDay, VatId, Words
+from prompts.document_intake.schemas.kinds import Amount, Code, Currency, Means, Party, PastDay, VatId, Words
 from prompts.document_intake.schemas.paper import LineSum, Paper, PaperLine, Sum
 
 
@@ -53,7 +53,8 @@ class Receipt(Paper):
         "receipt number", "receipt no", "receipt #", "receipt", "transaction number", "transaction no",
         "transaction id", "transaction", "trans", "belegnummer", "beleg-nr", "beleg nr", "bon-nr", "bon nr",
         "quittungsnummer", "quittung nr", "ticket n°", "n° de ticket", "numéro de reçu", "bonnr", "bonnummer",
-        "documento n°", "numero documento", "ticket", "nummer",
+        "documento n°", "documento n", "numero documento", "check #", "check no", "note n°", "quittung", "reçu n°",
+        "ticket", "nummer",
     )] = Field(default=None, description="The receipt's own number.")  # fmt: skip
     seller_vat_id: Annotated[str | None, VatId(
         "vat number", "vat no", "vat id", "vat reg", "ust-idnr", "ust-id", "ustid", "n° tva", "partita iva", "nif",
@@ -72,18 +73,24 @@ class Receipt(Paper):
             "zwischensumme",
             "total ht",
             "subtotaal",
+            "subtotale",
+            "sous-total",
+            "base imponible",
+            "imponibile",
         ),
     ] = None
     tax: Annotated[Decimal | None, Amount(
-        "total tax", "sales tax", "vat", "tax", "gst", "mwst", "mehrwertsteuer", "ust", "tva", "iva", "btw",
+        "total tax", "sales tax", "vat", "tax", "gst", "mwst", "mehrwertsteuer", "ust", "tva", "iva", "btw", "hst",
+        "qst", "pst", "tps", "tvq", "gst / hst",
     )] = None  # fmt: skip
     total: Annotated[Decimal | None, Amount(
         "grand total", "total paid", "amount paid", "total due", "amount due", "total amount", "gesamtbetrag", "gesamt",
         "zu zahlen", "summe", "bezahlt", "montant payé", "total ttc", "montant", "importe", "totale", "totaal",
-        "total", "betrag", "la somme de", "somme de", "the sum of", "totale complessivo", "total incl. tax", "paid",
-        "amount",
+        "total", "betrag", "la somme de", "somme de", "the sum of", "totale complessivo", "total incl. tax",
+        "total eur", "total to pay", "total charged", "total fare", "eindtotaal", "total a pagar", "importe total",
+        "paid", "amount",
     )] = Field(default=None, description="What was paid in all, tax and tip included.")  # fmt: skip
-    paid_by: Annotated[str | None, Words(
+    paid_by: Annotated[str | None, Means(
         "payment method", "paid by", "paid with", "method of payment", "tender", "zahlungsart", "zahlungsform",
         "bezahlt mit", "mode de paiement", "moyen de paiement", "forma de pago", "betaalwijze",
     )] = Field(default=None, description="Cash, or the card without its number.")  # fmt: skip
