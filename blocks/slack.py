@@ -92,6 +92,10 @@ class SlackUser(Part):
     profile: _Profile
 
 
+class _Home(Part):
+    team_id: Id
+
+
 class _Paging(Part):
     next_cursor: str | None = None
 
@@ -114,6 +118,7 @@ REPLY_SHAPE = Shape("slack", "reply", _Reply)
 POSTED_SHAPE = Shape("slack", "posted-message", _Posted)
 POSTS_SHAPE = Shape("slack", "history", _Posts)
 CHANNELS_SHAPE = Shape("slack", "channel-list", _Channels)
+HOME_SHAPE = Shape("slack", "workspace", _Home)
 USER_SHAPE = Shape("slack", "user", SlackUser)
 Page = TypeVar("Page", bound=_Page)
 
@@ -205,6 +210,10 @@ class Slack(Block):
     def whisper(self, user: str, text: str) -> None:
         """Say something in the channel that only one member sees."""
         self._call("POST", "chat.postEphemeral", json={"channel": self._channel_id(), "user": user, "text": text})
+
+    def team(self) -> str:
+        """The id of the bot's own workspace: members of others can be in a shared channel."""
+        return HOME_SHAPE.read(self._call("POST", "auth.test"), "auth.test").team_id
 
     def user(self, user: str) -> SlackUser:
         """A member, by id.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
-from blocks.ledger import Action, Ledger
+from blocks.ledger import Action, Ledger, utcnow
 from deployments import views
+from deployments.cards import cards
 from deployments.errors import CommandError
-from tasks import approvals
+from tasks import approval_notices, approval_rules, approvals
+from tasks import assign as assigning
+from tasks import inbox as waiting_room
 
 
 def ui_url() -> str:
@@ -86,7 +89,15 @@ def decide(
         errors = approvals.respond_together(ledger, numbers, approve=approve, approver=who, comment=comment)
     else:
         errors = {chosen[0].id: _respond(ledger, chosen[0].id, approve, who, comment, edits)}
-    outcomes: list[dict[str, object]] = [
+    outcomes = _outcomes(chosen, errors)
+    _tell(outcomes, approve=approve, as_json=as_json)
+    return 0 if all(outcome["decided"] for outcome in outcomes) else 1
+
+
+def _outcomes(
+    chosen: Sequence[Action], errors: Mapping[int, approvals.ApprovalError | None]
+) -> list[dict[str, object]]:
+    return [
         {
             "id": action.id,
             "title": action.title,
@@ -95,8 +106,73 @@ def decide(
         }
         for action in chosen
     ]
-    _tell(outcomes, approve=approve, as_json=as_json)
-    return 0 if all(outcome["decided"] for outcome in outcomes) else 1
+
+
+def approve_where(
+    rule: str | None,
+    *,
+    alone: bool,
+    dry_run: bool,
+    comment: str,
+    approver: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Approve what a rule matches, once it was shown; 1 when any could not be."""
+    if rule is None:
+        raise CommandError('--dry-run goes with a rule: --where "kind = hubspot.add_note and age > 1h"')
+    if not alone:
+        raise CommandError("give --where alone: numbers, filters and changed texts go without it")
+    ledger, read = Ledger.open(), approval_rules.read(rule)
+    chosen, left_out = _matching(ledger, read)
+    if left_out:
+        kinds = sorted({action.kind for action in left_out})
+        views.errors.print(
+            f"signoff: {len(left_out)} high-impact left out: name the kind ({', '.join(kinds)}) to mean them",
+            markup=False,
+            soft_wrap=True,
+        )
+    if not chosen:
+        raise CommandError("nothing that waits matches this rule")
+    if dry_run:
+        return _show_matching(chosen, as_json=as_json)
+    if not yes:
+        _confirm(chosen, approve=True)
+    who, numbers = approver or getpass.getuser(), [action.id for action in chosen]
+    errors = approvals.respond_together(ledger, numbers, approve=True, approver=who, comment=comment)
+    _tell(_outcomes(chosen, errors), approve=True, as_json=as_json)
+    return 1 if any(errors.values()) else 0
+
+
+def _matching(ledger: Ledger, rule: approval_rules.Rule) -> tuple[list[Action], list[Action]]:
+    """What waits and is meant; and what is high-impact, meets the conditions, and is not meant all the same."""
+    now = utcnow()
+    actions = {action.id: action for action in waiting(ledger)}
+    rows = [row for row in waiting_room.waiting(ledger, cards()) if row.id in actions and row.has_form]
+    facts = [(actions[row.id], waiting_room.facts(row, actions[row.id], now)) for row in rows]
+    meant = [action for action, found in facts if rule.matches(found)]
+    return meant, [action for action, found in facts if rule.meets(found) and not rule.matches(found)]
+
+
+def _show_matching(chosen: Sequence[Action], *, as_json: bool) -> int:
+    if as_json:
+        views.as_json([views.approval_json(action, ui_url()) for action in chosen])
+    else:
+        views.approvals(chosen, ui_url())
+        views.console.print(f"\n{len(chosen)} match. Nothing was decided: leave --dry-run out to approve them.")
+    return 0
+
+
+def assign(action_id: int, person: str, *, comment: str, by: str | None) -> int:
+    """Pass an action on, and tell the person."""
+    ledger, every = Ledger.open(), cards()
+    row = assigning.assign(ledger, action_id, person, by=by or getpass.getuser(), comment=comment, cards=every)
+    told = approval_notices.tell_due(ledger, every)
+    views.console.print(f"{row.person} is asked to decide on action {action_id}.", markup=False)
+    for one in told:
+        why = f" ({one.reason})" if one.reason else ""
+        views.console.print(f"{one.channel}: {one.state}{why}", markup=False, soft_wrap=True)
+    return 0
 
 
 def _respond(

@@ -17,7 +17,7 @@ start = Group("Start", sort_key=0)
 work = Group("Work with it", sort_key=1)
 trust = Group("Prompts and trust", sort_key=2)
 app["--help"].group = app["--version"].group = Group("Help", sort_key=3)
-approvals = App(name="approvals", help="What waits for a person: list, show, approve, reject.", group=work)
+approvals = App(name="approvals", help="What waits for a person: list, show, approve, reject, assign.", group=work)
 ledger = App(name="ledger", help="What came in, and what became of it.", group=work)
 audit = App(name="audit", help="Whether the ledger still says what it said.", group=work)
 app.command(approvals)
@@ -29,11 +29,14 @@ library = App(name="library", help="The company's documents: index, search, ask,
 app.command(library)
 rows = App(name="rows", help="What documents have become: list, show, remove.", group=work)
 app.command(rows)
+webhooks = App(name="webhooks", help="What vendors tell us by themselves: list, show, replay, test.", group=work)
+app.command(webhooks)
 
 Port = Annotated[int | None, Parameter(help="The Prefect server's port. By default 4200.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Workflow = Annotated[str | None, Parameter(help="Only of this workflow, for example lead-triage.")]
 Kind = Annotated[str | None, Parameter(help="Only of this kind, for example gmail.send_reply.")]
+Where = Annotated[str | None, Parameter(help='A rule, as in "kind = hubspot.add_note and age > 1h".')]
 Approver = Annotated[str | None, Parameter(name="--as", help="Who decides. By default your user name.")]
 Comment = Annotated[str, Parameter(help="Why. A rejection with a reason teaches.")]
 BodyFile = Annotated[
@@ -51,6 +54,8 @@ Reader = Annotated[
     Parameter(name="--for", help="Only what the owner of this address may be quoted. By default all."),
 ]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask before deciding on several at once.")]
+MOST = 2**31 - 1
+RowNumber = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))]
 Reason = Annotated[str | None, Parameter(help="Only what was set aside with this in its reason.")]
 
 
@@ -82,13 +87,64 @@ def up(
 
 
 @app.command(group=start)
-def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system pick one.")] = 4280) -> int:
+def connect(
+    *vendors: str,
+    again: Annotated[bool, Parameter(negative="", help="Connect anew what is connected already, too.")] = False,
+    from_environment: Annotated[
+        bool, Parameter(negative="", help="Ask nothing: take what environment variables hold, and list the rest.")
+    ] = False,
+    no_browser: Annotated[bool, Parameter(negative="", help="Only print the address of Google's page.")] = False,
+) -> int:
+    """Connect your accounts, one after the other: each is checked before it is saved. Needs `signoff up`.
+
+    Environment variables that you have (STRIPE_API_KEY, ANTHROPIC_API_KEY, ...) are used; what is missing is asked for.
+    Without a terminal nothing is asked. Exit code 1 when something that is needed is not connected.
+
+    Parameters
+    ----------
+    vendors:
+        Such as gmail or notion/meetings. By default all that the workflows need.
+    """
+    from deployments.connect import connect
+
+    return connect(vendors, again=again, from_environment=from_environment, browser=not no_browser)
+
+
+@app.command(group=start)
+def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system pick one.")] = 4290) -> int:
     """Start only the pretend company (Gmail, HubSpot, Stripe, Slack, Notion, Claude on loopback), until Ctrl-C."""
     from sandbox import company
     from sandbox.server import serve
 
     serve(port, company=company.load())
     return 0
+
+
+@app.command(group=start)
+def inbox(
+    *,
+    person: Annotated[
+        str | None,
+        Parameter(name="--as", help="Your e-mail address, as a card has it. By default the cards' one owner."),
+    ] = None,
+    no_browser: Annotated[bool, Parameter(negative="", help="Only print the link.")] = False,
+) -> int:
+    """Open the page on which you decide what waits: a link for this machine that counts once. Needs `signoff up`."""
+    from deployments.inbox.open import open_inbox
+
+    return open_inbox(person, browser=not no_browser)
+
+
+@app.command(group=start)
+def receive(
+    *,
+    host: Annotated[str, Parameter(help="The address to listen on. Put a proxy with TLS before it.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Its port.")] = 4280,
+) -> int:
+    """Take webhooks from your vendors and start the workflows they are for, until Ctrl-C. `signoff up` does it, too."""
+    from deployments.receiver.serve import receive
+
+    return receive(host, port)
 
 
 @app.command(group=start)
@@ -121,8 +177,12 @@ def check(*, offline: Annotated[bool, Parameter(negative="", help="Leave out wha
     return check(offline=offline)
 
 
-@app.command(group=work)
-def alerts(
+alerts = App(name="alerts", help="What you must know: open alerts, and trying how you are told.", group=work)
+app.command(alerts)
+
+
+@alerts.default
+def list_alerts(
     *,
     every: Annotated[bool, Parameter(name="--all", negative="", help="Those that are over, too.")] = False,
     json: Json = False,
@@ -131,6 +191,18 @@ def alerts(
     from deployments.alerts import list_alerts
 
     return list_alerts(every=every, as_json=json)
+
+
+@alerts.command(name="test")
+def try_alerts(*, json: Json = False) -> int:
+    """Tell Slack, e-mail and webhook that this is a test, and say what became of it; 1 when one was not told.
+
+    Whoever is told of alerts is told: slack/alerts or slack/team; the cards' owners by gmail/alerts or the inbox; and
+    outgoing-webhook/alerts. The Prefect Variable signoff_notices says otherwise.
+    """
+    from deployments.alert_channels import try_channels
+
+    return try_channels(as_json=json)
 
 
 @quarantine.command(name="list")
@@ -174,6 +246,115 @@ def replay(
     from deployments.quarantine import replay
 
     return replay(records, every=every, workflow=workflow, reason=reason, yes=yes, as_json=json)
+
+
+@app.command(group=start)
+def doctor(*, json: Json = False) -> int:
+    """Look at everything again (accounts, cards, server, worker, ledger, work) and say what to do, by owner.
+
+    Nothing is changed. Exit code 1 when something is broken.
+    """
+    from deployments.doctor import doctor
+
+    return doctor(as_json=json)
+
+
+@app.command(group=work)
+def report(
+    *workflows: str,
+    days: Annotated[int, Parameter(help="The newest so many; from 28 on with what they were worth.")] = 7,
+    html: Annotated[str | None, Parameter(help="Also write a page with charts, for a browser or a printer.")] = None,
+    timezone: Annotated[str, Parameter(help="Where days begin, for example Europe/Dublin.")] = "UTC",
+    review_seconds: Annotated[float, Parameter(help="A person's look at a form before deciding.")] = 60.0,
+    hourly_rate: Annotated[
+        str | None, Parameter(help="Dollars that an hour of a person is worth. Without it hours only.")
+    ] = None,
+    set_up_hours: Annotated[float | None, Parameter(help="Hours of set-up: says when they are back.")] = None,
+    json: Json = False,
+) -> int:
+    """Show what the workflows came to: volume, minutes saved, cost, errors, and what to improve next.
+
+    Parameters
+    ----------
+    workflows:
+        Only these, for example lead-triage.
+    """
+    from deployments.report import assumptions, report
+
+    given = assumptions(review_seconds, hourly_rate, set_up_hours)
+    return report(workflows, days=days, html=html, timezone=timezone, given=given, as_json=json)
+
+
+@webhooks.command(name="list")
+def list_webhooks(
+    *,
+    state: Annotated[str | None, Parameter(help="Only stored, started, ignored or failed ones.")] = None,
+    source: Annotated[str | None, Parameter(help="Only of this endpoint, for example stripe.")] = None,
+    limit: Annotated[int, Parameter(help="The newest so many.", validator=Number(gte=1, lte=MOST))] = 50,
+    json: Json = False,
+) -> int:
+    """List the events that came, and what became of each."""
+    from deployments.webhooks import list_events
+
+    return list_events(state=state, source=source, limit=limit, as_json=json)
+
+
+@webhooks.command(name="show")
+def show_webhook(event: RowNumber, /, *, json: Json = False) -> int:
+    """Show one event: what it said, when it came, and what became of it.
+
+    Parameters
+    ----------
+    event:
+        Its number, from `signoff webhooks list`.
+    """
+    from deployments.webhooks import show
+
+    return show(event, as_json=json)
+
+
+@webhooks.command(name="replay")
+def replay_webhooks(
+    *events: RowNumber,
+    failed: Annotated[bool, Parameter(negative="", help="All that have failed.")] = False,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask before starting several.")] = False,
+    json: Json = False,
+) -> int:
+    """Start a run anew for events; the ledger's history says who wanted it.
+
+    Parameters
+    ----------
+    events:
+        Their numbers, from `signoff webhooks list`.
+    """
+    from deployments.webhooks import replay
+
+    return replay(events, failed=failed, yes=yes, as_json=json)
+
+
+@webhooks.command(name="test")
+def try_webhook(
+    source: str,
+    /,
+    *,
+    kind: Annotated[str, Parameter(help="What it says has happened: with one of a trigger's, its workflow starts.")] = (
+        "signoff.test"
+    ),
+    public: Annotated[
+        bool, Parameter(negative="", help="Send it to the public address, as the vendor does; not to this machine.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Send a signed event of your own through an endpoint, and say what became of it.
+
+    Parameters
+    ----------
+    source:
+        The endpoint's name, for example stripe.
+    """
+    from deployments.webhooks import try_endpoint
+
+    return try_endpoint(source, kind=kind, public=public, as_json=json)
 
 
 @library.command(name="index")
@@ -274,10 +455,6 @@ def extract(
     from deployments.extract import extract
 
     return extract(file, schema=schema, html=html, as_json=json)
-
-
-MOST = 2**31 - 1
-RowNumber = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))]
 
 
 @rows.command(name="tables")
@@ -549,6 +726,8 @@ def approve(
     *actions: int,
     workflow: Workflow = None,
     kind: Kind = None,
+    where: Where = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only show what --where matches.")] = False,
     body_file: BodyFile = None,
     set_: Changes = (),
     comment: Comment = "",
@@ -556,19 +735,45 @@ def approve(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Approve actions by number, or all that a filter matches.
+    """Approve actions by number, or all that a filter or a rule matches.
+
+    A rule is conditions joined by and, on workflow, kind, impact, confidence, age, amount, to-domain and person, as in
+    --where "kind = hubspot.add_note and confidence >= 0.9 and age > 1h". What is high-impact is left out unless its
+    kind is named.
 
     Parameters
     ----------
     actions:
         Their numbers, from `signoff approvals list`.
     """
-    from deployments.approve import decide
+    from deployments.approve import approve_where, decide
+
+    if where is not None or dry_run:
+        given = bool(actions or workflow or kind or body_file or set_)
+        return approve_where(
+            where, alone=not given, dry_run=dry_run, comment=comment, approver=approver, yes=yes, as_json=json
+        )
 
     return decide(
         actions, approve=True, workflow=workflow, kind=kind, body_file=body_file, changes=set_, comment=comment,
         approver=approver, yes=yes, as_json=json,
     )  # fmt: skip
+
+
+@approvals.command
+def assign(action: int, person: str, /, *, comment: Comment = "", approver: Approver = None) -> int:
+    """Ask somebody else to decide on an action, who is told so. They must be on the workflow's card.
+
+    Parameters
+    ----------
+    action:
+        Its number, from `signoff approvals list`.
+    person:
+        Their e-mail address: the card's owner, or one that its allowed list holds.
+    """
+    from deployments.approve import assign
+
+    return assign(action, person, comment=comment, by=approver)
 
 
 @approvals.command

@@ -24,6 +24,12 @@ from deployments.running import ROOT
 PORT = 4200
 """Prefect's own default, and what `pyproject.toml` tells the `prefect` command."""
 
+RECEIVER_PORT = 4280
+"""Where webhooks arrive."""
+
+RECEIVER_URL = "SIGNOFF_RECEIVER_URL"
+"""Where commands in other terminals find the receiver."""
+
 PROCESSES = "processes.json"
 POOL = "signoff"
 START_SECONDS = 120
@@ -59,6 +65,8 @@ class Stack:
     """The address that the server listens on."""
     password: str | None = None
     """What the server asks for (`user:password`); None where only this machine can reach it."""
+    receiver_url: str | None = None
+    """Where the receiver is, from this machine, once it was started."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -73,8 +81,11 @@ class Stack:
     @property
     def url(self) -> str:
         """Where the Prefect server is, from this machine."""
+        return self._local(self.port)
+
+    def _local(self, port: int) -> str:
         host = HOST if self.host in ("0.0.0.0", "::", "localhost") else self.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
     def public_url(self) -> str:
@@ -91,6 +102,7 @@ class Stack:
         return {
             **PREFECT_SETTINGS,
             **({name: value for name, value in auth.items() if value}),
+            **({RECEIVER_URL: self.receiver_url} if self.receiver_url else {}),
             "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_API_URL": f"{self.url}/api",
             "PREFECT_UI_URL": self.public_url,
@@ -129,6 +141,20 @@ class Stack:
     def start_reaper(self) -> None:
         """Start a process that finds dead runs; `signoff up` does it in a thread of its own."""
         self._start("reaper", ["signoff", "reap", "--local"])
+
+    def start_receiver(self, port: int = RECEIVER_PORT) -> str:
+        """Start what webhooks arrive at, on the address that the server listens on; returns where that is.
+
+        Raises:
+            StackError: the port is taken, or it did not come up.
+        """
+        if busy(port):
+            raise StackError(f"port {port} is in use, so no webhooks are received: stop what is there")
+        self._start("receiver", ["signoff", "receive", "--host", self.host, "--port", str(port)])
+        url = self._local(port)
+        self.wait_for("receiver", lambda: answers(f"{url}/health"))
+        self.receiver_url = url
+        return url
 
     def start_sandbox(self, port: int = 0) -> str:
         """Start the pretend company; returns its address.
@@ -209,7 +235,7 @@ class Stack:
             return
         for pid in earlier.values():
             # The number may belong to somebody else by now.
-            if any(word in command_of(pid) for word in ("prefect", "sandbox")):
+            if any(word in command_of(pid) for word in ("prefect", "sandbox", "signoff receive")):
                 signal_group(pid, signal.SIGKILL)
 
     def _start(self, name: str, command: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from deployments.errors import StackError
 from deployments.machine import HOST, ends_cleanly, wait_for_the_end
 from deployments.password import AUTH, is_loopback, make_private, password
 from deployments.password import file as password_file
@@ -40,8 +41,12 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
         create_limits()
         lowered = lower_new_workflows()
         stack.start_worker()
+        status.update("Starting the receiver of webhooks ...")
+        received = _receive(stack)
         status.stop()
         views.console.print(f"Prefect UI  {stack.public_url}\nLogs        {stack.home}/*.log", markup=False)
+        for line in received:
+            views.console.print(line, markup=False, soft_wrap=True)
         if secret:
             views.console.print(f"Password    the whole line in {password_file(HOME)}", markup=False)
         if not alone:
@@ -62,6 +67,19 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
         with reaping(local=alone):
             wait_for_the_end()
     return 0
+
+
+def _receive(stack: Stack) -> list[str]:
+    """Start the receiver; what to say of it. Without one all else goes on, and looks at the vendors by the clock."""
+    from deployments.webhooks import addresses
+
+    try:
+        url = stack.start_receiver()
+    except StackError as error:
+        return [f"Webhooks    {error}. Elsewhere: signoff receive --port NUMBER"]
+    stack.announce()
+    found = [f"Webhooks    {name}: {address}" for name, address in addresses(url)]
+    return found or [f"Webhooks    {url}/hooks/NAME, once there is a block webhook-endpoint/NAME"]
 
 
 def _say_export(setting: str) -> None:

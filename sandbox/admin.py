@@ -75,6 +75,7 @@ def state(world: World) -> Json:
             for channel in world.slack.channels
             for message in channel.messages
         ],
+        "slack_whispers": [whisper for channel in world.slack.channels for whisper in channel.whispers],
         "notion": [notion.view(world.notion, page) for page in world.notion.pages.values()],
         "drive": [item_view(world.drive, item) for item in world.drive.items.values() if item.parent is not None],
         "model_calls": list(world.model.calls),

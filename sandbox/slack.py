@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 TEAM, BOT_USER, BOT = "T0SANDBOX", "U0SIGNOFF", "B0SIGNOFF"
+MEMBERS: dict[str, Json] = {
+    "U0TOM": {"name": "tom", "profile": {"email": "tom@dockwell.example"}},
+    "U0MARA": {"name": "mara", "profile": {"email": "mara@dockwell.example"}},
+    "U0KOFI": {"name": "kofi", "profile": {"email": "kofi@dockwell.example"}},
+    "U0GUEST": {"name": "guest", "profile": {"email": "guest@agency.example"}, "is_restricted": True},
+    "U0LEFT": {"name": "left", "profile": {"email": "left@dockwell.example"}, "deleted": True},
+    "U0CLAIMS": {"name": "claims", "profile": {"email": "tom@dockwell.example"}, "is_email_confirmed": False},
+    "U0ABROAD": {"name": "abroad", "profile": {"email": "tom@dockwell.example"}, "team_id": "T0OTHER"},
+}
+"""Who is in the workspace: people of the company's, a guest, one who has left, and two who are not who they seem."""
+
+
+MOST_BLOCKS = 50
+LONGEST = {"header": 150, "section": 3000, "context": 3000}
+"""Characters of a text, by the block that it stands in."""
 
 
 class SlackError(Exception):
@@ -32,6 +47,8 @@ class Channel:
     id: str
     name: str
     messages: list[Json] = field(default_factory=list)
+    whispers: list[Json] = field(default_factory=list)
+    """What only one member was shown; Slack itself keeps none of it."""
 
 
 class Workspace:
@@ -92,18 +109,53 @@ def update_message(slack: Workspace, ask: Ask) -> Json:
     raise SlackError("message_not_found")
 
 
+def post_ephemeral(slack: Workspace, ask: Ask) -> Json:
+    """chat.postEphemeral."""
+    channel = slack.channel(ask.body.get("channel"))
+    user = str(ask.body.get("user", ""))
+    if user not in MEMBERS:
+        raise SlackError("user_not_in_channel")
+    channel.whispers.append({"user": user, "ts": slack.next_ts()} | contents(ask.body))
+    return {"message_ts": channel.whispers[-1]["ts"]}
+
+
+def user_info(_slack: Workspace, ask: Ask) -> Json:
+    """users.info, with the address: for a token with the scope users:read.email."""
+    user = str(arguments(ask).get("user", ""))
+    if user not in MEMBERS:
+        raise SlackError("user_not_found")
+    usual: Json = {"team_id": TEAM, "deleted": False, "is_bot": False, "is_restricted": False}
+    return {"user": usual | {"id": user, "is_email_confirmed": True, "tz": "Europe/Dublin"} | MEMBERS[user]}
+
+
 def contents(body: Json) -> Json:
     """Return what a caller may put into a message; a form sends structures as JSON text."""
     given: Json = {"text": str(body.get("text", ""))}
     for name in ("blocks", "attachments", "metadata"):
         if name in body:
             given[name] = structure(body[name])
+    if not all(fits(block) for block in given.get("blocks", [])) or len(given.get("blocks", [])) > MOST_BLOCKS:
+        raise SlackError("invalid_blocks")
     if "thread_ts" in body:
         given["thread_ts"] = str(body["thread_ts"])
     metadata = given.get("metadata")
     if metadata is not None and not {"event_type", "event_payload"} <= set(metadata):
         raise SlackError("invalid_metadata_format")
     return given
+
+
+def fits(block: Json) -> bool:
+    """Whether a block's texts are within Slack's limits, those of its buttons too."""
+    elements = block.get("elements", [])
+    buttons = [each for each in elements if each.get("type") == "button"]
+    texts = [each for each in (block.get("text"), *block.get("fields", []), *elements) if each and each not in buttons]
+    most = LONGEST.get(block.get("type", ""), 3000)
+    return all(0 < len(each["text"]) <= most for each in texts) and all(
+        len(each["text"]["text"]) <= 75
+        and len(each.get("value", "")) <= 2000
+        and len(each.get("confirm", {}).get("text", {}).get("text", "")) <= 300
+        for each in buttons
+    )
 
 
 def structure(value: Any) -> Any:
@@ -170,6 +222,8 @@ def cut(items: list[Any], wanted: Json, most: int) -> tuple[list[Any], str]:
 METHODS: dict[str, Callable[[Workspace, Ask], Json]] = {
     "chat.postMessage": post_message,
     "chat.update": update_message,
+    "chat.postEphemeral": post_ephemeral,
+    "users.info": user_info,
     "conversations.history": history,
     "conversations.list": list_channels,
     "auth.test": auth_test,

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel
 
-from blocks.ledger import Alert, Ledger, Notice, WebhookEvent, utcnow
+from blocks.ledger import Alert, Ledger, Notice, utcnow
 from blocks.vendor import scrub
 from tasks import alerts, health_machine, notices, retention
 from tasks.card import Card
@@ -163,9 +163,9 @@ def settle(ledger: Ledger, report: Report) -> tuple[list[str], list[str]]:
 def prune(ledger: Ledger) -> dict[str, int]:
     """Delete what has no use any more; returns how many rows of each table.
 
-    Alerts that were closed long ago, with their notices; other notices that are not to be sent any more; and webhook
-    events that were handled: no vendor sends one again after so long, and its signature would be too old. Everything
-    that is open, and every other table, is left alone: records lose their content by the rule of retention.
+    Alerts that were closed long ago, with their notices; and other notices that are not to be sent any more. Everything
+    that is open, and every other table, is left alone: records and webhook events lose their content by the rule of
+    retention, and the history holds that they are there.
     """
     days = retention.days()
     if not days:
@@ -180,10 +180,6 @@ def prune(ledger: Ledger) -> dict[str, int]:
     doomed: dict[str, tuple[type, sa.ColumnElement[bool]]] = {
         "notices": (Notice, sa.and_(Notice.created_at < long_ago, settled, about_nothing_open)),
         "alerts": (Alert, Alert.id.in_(old)),
-        "webhook_events": (
-            WebhookEvent,
-            sa.and_(WebhookEvent.received_at < long_ago, WebhookEvent.state.in_(("started", "ignored"))),
-        ),
     }
     with ledger.read() as session:
         counts = {

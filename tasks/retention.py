@@ -34,6 +34,7 @@ from blocks.ledger import (
     Receipt,
     Record,
     ToolCall,
+    WebhookEvent,
     history,
     utcnow,
 )
@@ -60,6 +61,11 @@ _TEXTS = (Record.payload, Record.context, Record.answer)
 
 BY_RULE = "the retention rule"
 """Who the history names when nobody asked."""
+
+OF_AN_EVENT = "webhook:"
+"""What the source of a record begins with that was made of a webhook event (`tasks.events`)."""
+
+_EVENT = (WebhookEvent.source, WebhookEvent.external_id)
 
 KEPT = frozenset({"id", "message_id", "thread_id", "sent_at", "received_at", "settled_by"})
 """What stays of a payload: by which a message is recognised in its own system, and whose word counted."""
@@ -131,6 +137,7 @@ def apply(ledger: Ledger, workflow: str | None = None) -> int:
     if not keep:
         return 0
     _forget_private_answers(ledger, keep)
+    _forget_events(ledger, keep)
     return redact(ledger, due(ledger, keep, workflow, limit=MOST), by=BY_RULE).records
 
 
@@ -154,6 +161,24 @@ def _forget_private_answers(ledger: Ledger, older_than_days: int) -> None:
         session.execute(sa.update(CaseAnswer).where(*old).values(reply="", case_key=""))
         for number, count in counts:
             history.note(session, history.REDACTED, f"evaluations/{number}", fields=count, by=BY_RULE)
+
+
+def _forget_events(ledger: Ledger, older_than_days: int) -> None:
+    """Take out what handled webhook events said, so many days after they came, the oldest first."""
+    old = (
+        WebhookEvent.received_at < utcnow() - timedelta(days=older_than_days),
+        WebhookEvent.redacted_at.is_(None),
+        WebhookEvent.handled_at.is_not(None),
+    )
+    with ledger.read() as session:
+        ids = session.scalars(
+            sa.select(WebhookEvent.id).where(*old).order_by(WebhookEvent.received_at).limit(MOST)
+        ).all()
+    for some in _batches(ids):
+        with ledger.write() as session:
+            _leave_no_trace(session)
+            cut = [(event, _event_cut(event)) for event in _whole(session, WebhookEvent, WebhookEvent.id.in_(some))]
+            _cut_out(session, cut, BY_RULE)
 
 
 def due(ledger: Ledger, older_than_days: int, workflow: str | None = None, limit: int | None = None) -> list[int]:
@@ -246,9 +271,14 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 def _redact(session: Session, ids: Sequence[int], by: str) -> list[tuple[Base, int]]:
     """The redacted rows, each with how many of its fields were changed."""
     _leave_no_trace(session)
+    return _cut_out(session, _cuts(session, _closed(session, ids)), by)
+
+
+def _cut_out(session: Session, cuts: Iterable[tuple[Base, dict[str, Any]]], by: str) -> list[tuple[Base, int]]:
+    """Let each row hold what is to stand in it, and the history tell of it."""
     now = utcnow()
     redacted = []
-    for row, cut in _cuts(session, _closed(session, ids)):
+    for row, cut in cuts:
         changes = {name: value for name, value in cut.items() if getattr(row, name) != value}
         # A record is marked whatever it held, so that it is not looked at again.
         if changes or isinstance(row, Record):
@@ -305,6 +335,7 @@ def _cuts(session: Session, closed: Sequence[Record]) -> Iterable[tuple[Base, di
     prompt_of = {call.record_id: call.prompt for call in calls}
     mirrors = _whole(session, Mirror, Mirror.record_id.in_(ids))
     papers = _whole(session, Paper, Paper.record_id.in_(ids))
+    events = _whole(session, WebhookEvent, sa.tuple_(*_EVENT).in_([(_endpoint(r), r.external_id) for r in closed]))
     reports = shadow_report.about(session, ids)
     theirs = sa.select(Action.id).where(sa.or_(Action.record_id.in_(ids), Action.id.in_(reports)))
     return chain(
@@ -314,6 +345,7 @@ def _cuts(session: Session, closed: Sequence[Record]) -> Iterable[tuple[Base, di
         ((tool, {"input": {}, "output": ""}) for tool in _whole(session, ToolCall, ToolCall.record_id.in_(ids))),
         ((mirror, _mirror_cut(mirror)) for mirror in mirrors),
         ((paper, {"name": "", "content": None, "sheet": None}) for paper in papers),
+        ((event, _event_cut(event)) for event in events),
         _cuts_of_actions(session, theirs),
     )
 
@@ -351,6 +383,15 @@ def _action_cut(action: Action) -> dict[str, Any]:
     noun = KINDS[action.kind].noun if action.kind in KINDS else action.kind
     payload = _ids_of(action.payload)
     return {"title": f"{noun} (redacted)", "payload": payload, "explanation": "", "progress": None, "reason": None}
+
+
+def _event_cut(event: WebhookEvent) -> dict[str, Any]:
+    return {"payload": None, "reason": event.reason and ours(event.reason)}
+
+
+def _endpoint(record: Record) -> str:
+    """The name of the endpoint that a record came through; empty when it came another way."""
+    return record.source.removeprefix(OF_AN_EVENT) if record.source.startswith(OF_AN_EVENT) else ""
 
 
 def _mirror_cut(mirror: Mirror) -> dict[str, Any]:

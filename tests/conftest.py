@@ -1,6 +1,8 @@
 """What every test may use: a sandbox process, a ledger of its own, a real Prefect server."""
 
+import functools
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +19,7 @@ from blocks import connections
 from blocks.ledger import Ledger, Record
 from blocks.library import Library, LibraryError
 from blocks.mail import Email
+from deployments.stack import PREFECT_SETTINGS
 from sandbox import credentials
 from sandbox.client import Sandbox, running
 from tests.librarian import Lasting
@@ -35,6 +38,13 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 # Read by Prefect when it is first imported, which the tests do inside themselves.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+for _name, _value in PREFECT_SETTINGS.items():
+    if _name.startswith("PREFECT_SERVER_SERVICES_"):  # how the server writes down what it is told
+        os.environ.setdefault(_name, _value)
+
+# Everything here is on loopback, without TLS. But each HTTP client reads all the authorities that it might meet, which
+# costs 25 ms CPU, most of what a Prefect task costs: so there is only one, for the processes that tests start, too.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
 
 @pytest.fixture(autouse=True)
@@ -65,15 +75,24 @@ def sandbox(sandbox_process: Sandbox) -> Sandbox:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests that share one stack go to one process, when there are several; any other goes to whoever is free."""
+    """Any test goes to whoever is free, but for those that share what is dear."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     # Not by `xdist_group`: xdist 3.8 renames the items for that, and pytest 9.2 no longer hears of it.
-    class OneStack(LoadScopeScheduling):  # type: ignore[misc]
+    class WhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "stack" if nodeid.startswith("tests/deployments/") else nodeid
+            return shared_by(nodeid.split("::")[0]) or nodeid
 
-    return OneStack(config, log)
+    return WhatIsShared(config, log)
+
+
+@functools.cache
+def shared_by(file: str) -> str | None:
+    """What holds a file's tests together: the one stack of processes, or a fixture that is made once for the file."""
+    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    if "machinery import" in text and re.search(r"\b(machine|triaged): Machine\b", text):
+        return "stack"
+    return file if 'scope="module"' in text else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -224,9 +243,11 @@ def reader(lasting_reader: Lasting, monkeypatch: pytest.MonkeyPatch) -> Lasting:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A real Prefect server with an empty database, for all tests of this process."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=60):
+    # A run ends up to a second late for its thread of heartbeats, and nothing of ours looks at those.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), prefect_test_harness(server_startup_timeout=60):
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -15,8 +16,16 @@ from deployments.known_errors import exit_code_of
 from deployments.machine import HOST
 from deployments.stack import Stack
 from sandbox.client import Sandbox
+from tests.deployments import machinery
 from tests.deployments.browser import CHROMIUM, FLAGS
 from tests.deployments.machinery import TRIAGE_SECONDS, Finished, Machine, unused_port
+from tests.mother import Mother
+
+HEAVY = (
+    *("prefect.blocks.core", "prefect.client.orchestration", "prefect.flows", "alembic.command", "sqlalchemy.orm"),
+    *("sqlalchemy.dialects.postgresql", "cyclopts", "holidays", "inscriptis", "jinja2", "rich.markdown", "rich.table"),
+)
+"""What a command imports that is not ours: two of its three seconds."""
 
 
 @pytest.fixture
@@ -38,6 +47,19 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return call
 
 
+@pytest.fixture(scope="session")
+def mother() -> Iterator[Mother]:
+    """A process that has imported what is heavy and nothing of ours, and forks one for each command."""
+    with Mother(*HEAVY) as started:
+        yield started
+
+
+@pytest.fixture
+def forked(mother: Mother) -> Callable[..., Finished]:
+    """Runs `signoff ...` in a process of its own: given its environment, and its arguments."""
+    return partial(machinery.forked, mother)
+
+
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     """A page of Debian's Chromium, for one module: while it is open, nothing else here can run an event loop."""
@@ -52,7 +74,7 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, mother: Mother) -> Iterator[Machine]:
     """The whole stack in a folder of its own, on free ports, with schedules off: runs start when a test says so."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -69,7 +91,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             stack.deploy()
             connect(url, load().mailbox)
         with Sandbox(url) as sandbox:
-            made = Machine(stack, sandbox)
+            made = Machine(stack, sandbox, mother)
             for deployment in made.ask("POST", "/deployments/filter"):
                 for schedule in deployment["schedules"]:
                     made.ask("PATCH", f"/deployments/{deployment['id']}/schedules/{schedule['id']}", active=False)

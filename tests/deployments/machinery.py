@@ -26,6 +26,7 @@ from deployments.running import ROOT
 from deployments.stack import Stack
 from sandbox.client import MailSeen, Sandbox
 from tests import earned
+from tests.mother import Mother
 
 BIN = Path(sys.executable).parent
 TRIAGE_SECONDS = 300
@@ -73,6 +74,14 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+def forked(mother: Mother, environment: dict[str, str], *arguments: str, cwd: Path = ROOT, given: str = "") -> Finished:
+    """Run `signoff ...` without a terminal, in a process that the mother forks; with `cwd`, another checkout's."""
+    code = "from deployments.cli import main; main()"
+    limit = TRIAGE_SECONDS + 60
+    done = mother.run(code, arguments, cwd=cwd, environment=environment, given=given, seconds=limit)
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a command ended."""
@@ -99,8 +108,8 @@ class Finished:
 class Machine:
     """The stack's processes, and what a test asks of them. Nothing here touches this process's own settings."""
 
-    def __init__(self, stack: Stack, sandbox: Sandbox) -> None:
-        self.stack, self.sandbox = stack, sandbox
+    def __init__(self, stack: Stack, sandbox: Sandbox, mother: Mother) -> None:
+        self.stack, self.sandbox, self._mother = stack, sandbox, mother
         self.environment = clean_environment(**stack.environment)
         self.ledger = Ledger.open(stack.environment["SIGNOFF_LEDGER_URL"])
         self.api = httpx.Client(base_url=f"{stack.url}/api", timeout=30, trust_env=False)
@@ -109,7 +118,7 @@ class Machine:
 
     def signoff(self, *arguments: str, given: str = "") -> Finished:
         """Run `signoff ...`."""
-        return run(["signoff", *arguments], self.environment, given=given)
+        return forked(self._mother, self.environment, *arguments, given=given)
 
     def prefect(self, *arguments: str) -> Finished:
         """Run `prefect ...`."""

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from blocks.ledger import Action, Ledger, Record
 from deployments.machine import HOST
 from deployments.running import ROOT
-from tests.deployments.machinery import Finished, Machine, clean_environment, run, unused_port
+from tests.deployments.machinery import Finished, clean_environment, run, unused_port
 
 COMMANDS: list[list[str]] = [
     [], ["demo"], ["up"], ["sandbox"], ["check"], ["approvals"], ["approvals", "list"], ["approvals", "show"],
@@ -22,6 +22,7 @@ COMMANDS: list[list[str]] = [
     ["audit"], ["audit", "verify"], ["audit", "head"], ["audit", "show"],
     ["cases"], ["mirror"], ["eval"], ["evidence"], ["stage"], ["shadow"],
 ]  # fmt: skip
+Signoff = Callable[..., Finished]
 HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn", "ctranslate2")
 
 
@@ -60,60 +61,60 @@ class TestHelp:
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stderr == "[]"
 
-    def test_unknown_commands_and_options_are_refused(self) -> None:
+    def test_unknown_commands_and_options_are_refused(self, forked: Signoff) -> None:
         for arguments in (["approv"], ["ledger", "show", "--jsn"], ["approvals", "approve", "four"]):
-            done = run(["signoff", *arguments], clean_environment())
+            done = forked(clean_environment(), *arguments)
             assert done.code == 2, arguments
             assert "Traceback" not in done.err + done.out
             assert arguments[-1] in done.err + done.out
 
 
 class TestLedgerWithoutServer:
-    def test_empty_ledger_says_so(self, environment: dict[str, str]) -> None:
-        shown = run(["signoff", "ledger", "show"], environment)
+    def test_empty_ledger_says_so(self, forked: Signoff, environment: dict[str, str]) -> None:
+        shown = forked(environment, "ledger", "show")
         assert (shown.code, shown.out.strip(), shown.err) == (0, "Nothing has come in yet.", "")
-        aside = run(["signoff", "ledger", "show", "--quarantined"], environment)
+        aside = forked(environment, "ledger", "show", "--quarantined")
         assert (aside.code, aside.out.strip()) == (0, "Nothing was set aside.")
-        assert run(["signoff", "ledger", "show", "--json"], environment).json == []
+        assert forked(environment, "ledger", "show", "--json").json == []
 
-    def test_a_record_that_is_not_there(self, environment: dict[str, str]) -> None:
-        assert "no record 999" in run(["signoff", "ledger", "show", "999"], environment).refused()
+    def test_a_record_that_is_not_there(self, forked: Signoff, environment: dict[str, str]) -> None:
+        assert "no record 999" in forked(environment, "ledger", "show", "999").refused()
 
-    def test_nothing_waits(self, environment: dict[str, str]) -> None:
-        listed = run(["signoff", "approvals", "list"], environment)
+    def test_nothing_waits(self, forked: Signoff, environment: dict[str, str]) -> None:
+        listed = forked(environment, "approvals", "list")
         assert (listed.code, listed.out.strip()) == (0, "Nothing waits for a decision.")
-        assert run(["signoff", "approvals", "list", "--json"], environment).json == []
+        assert forked(environment, "approvals", "list", "--json").json == []
 
     @pytest.mark.parametrize(
         "url",
         ["not a url", "sqlite:////proc/nowhere/ledger.db", "sqlite:////", "nosuchdb://host/x", "mysql://a:secret@b/c"],
     )
-    def test_unusable_address_is_one_clear_line(self, environment: dict[str, str], url: str) -> None:
-        message = run(["signoff", "ledger", "show"], environment | {"SIGNOFF_LEDGER_URL": url}).refused()
+    def test_unusable_address_is_one_clear_line(self, forked: Signoff, environment: dict[str, str], url: str) -> None:
+        message = forked(environment | {"SIGNOFF_LEDGER_URL": url}, "ledger", "show").refused()
         assert "secret" not in message
         assert "ledger" in message.lower()
 
-    def test_a_file_that_is_no_database(self, environment: dict[str, str], tmp_path: Path) -> None:
+    def test_a_file_that_is_no_database(self, forked: Signoff, environment: dict[str, str], tmp_path: Path) -> None:
         (tmp_path / "ledger.db").write_text("shopping list\n" * 100)
-        assert "ledger.db" in run(["signoff", "ledger", "show"], environment).refused()
+        assert "ledger.db" in forked(environment, "ledger", "show").refused()
 
-    def test_what_waits_is_listed_and_deciding_says_that_no_server_answers(self, environment: dict[str, str]) -> None:
+    def test_what_waits_is_listed_and_deciding_says_that_no_server_answers(
+        self, forked: Signoff, environment: dict[str, str]
+    ) -> None:
         number = a_waiting_action(Ledger.open(environment["SIGNOFF_LEDGER_URL"]))
-        listed = run(["signoff", "approvals", "list"], environment)
+        listed = forked(environment, "approvals", "list")
         assert listed.code == 0, listed.err
         assert "Send reply to jo@example.com" in listed.out
-        assert run(["signoff", "approvals", "show", str(number)], environment).code == 0
-        assert (
-            "no Prefect server answers" in run(["signoff", "approvals", "approve", str(number)], environment).refused()
-        )
+        assert forked(environment, "approvals", "show", str(number)).code == 0
+        assert "no Prefect server answers" in forked(environment, "approvals", "approve", str(number)).refused()
 
-    def test_text_from_outside_cannot_steer_the_terminal(self, environment: dict[str, str]) -> None:
+    def test_text_from_outside_cannot_steer_the_terminal(self, forked: Signoff, environment: dict[str, str]) -> None:
         a_waiting_action(Ledger.open(environment["SIGNOFF_LEDGER_URL"]), said="\x1b[2J\x1b]0;own\x07[red]free[/red]")
         for command in (["ledger", "show"], ["approvals", "list"], ["approvals", "show", "1"]):
-            out = run(["signoff", *command], environment).out
+            out = forked(environment, *command).out
             assert "\x1b" not in out
             assert "\x07" not in out
-        assert "[red]free[/red]" in run(["signoff", "ledger", "show"], environment).out
+        assert "[red]free[/red]" in forked(environment, "ledger", "show").out
 
 
 def a_waiting_action(ledger: Ledger, said: str = "Hello") -> int:
@@ -141,8 +142,8 @@ def a_waiting_action(ledger: Ledger, said: str = "Hello") -> int:
 
 class TestPorts:
     @pytest.mark.parametrize("command", ["demo", "up"])
-    def test_a_taken_port_is_named(self, command: str, taken_port: int, checkout: Path) -> None:
-        message = signoff_in(checkout, command, "--port", str(taken_port)).refused()
+    def test_a_taken_port_is_named(self, command: str, taken_port: int, signoff: Signoff) -> None:
+        message = signoff(command, "--port", str(taken_port)).refused()
         assert str(taken_port) in message
         assert "--port" in message
 
@@ -154,57 +155,29 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def copied_to(folder: Path) -> Path:
-    """Copy what the commands need."""
+    """Copy what the commands need, with what Python has made of it: to compile it again would take a second."""
     folder.mkdir()
     for name in ("flows", "tasks", "blocks", "prompts", "deployments", "sandbox"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("prefect.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
 
-def signoff_in(checkout: Path, *arguments: str) -> Finished:
-    """Run `signoff ...` of that checkout."""
-    code = "from deployments.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=checkout,
-        env=clean_environment(PYTHONPATH=str(checkout), PREFECT_HOME=str(checkout / "prefect")),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+@pytest.fixture
+def signoff(forked: Signoff, checkout: Path) -> Signoff:
+    """Runs `signoff ...` of that checkout."""
+    environment = clean_environment(PYTHONPATH=str(checkout), PREFECT_HOME=str(checkout / "prefect"))
+    return lambda *arguments: forked(environment, *arguments, cwd=checkout)
 
 
 class TestCheck:
-    def test_passes_on_this_repository(self, triaged: Machine) -> None:
-        done = triaged.signoff("check")
-        assert done.code == 0, done.out + done.err
-        assert "lead-triage" in done.out
-        assert max(map(len, done.out.splitlines())) <= 80
-
-    def test_passes_offline_on_a_copy(self, checkout: Path) -> None:
-        done = signoff_in(checkout, "check", "--offline")
+    def test_passes_offline_on_a_copy(self, signoff: Signoff) -> None:
+        done = signoff("check", "--offline")
         assert done.code == 0, done.out + done.err
 
-    def test_without_a_server_it_says_so(self, environment: dict[str, str]) -> None:
-        assert "no Prefect server answers" in run(["signoff", "check"], environment).refused()
-
-    def test_names_the_account_that_is_not_connected(self, machine: Machine) -> None:
-        found = machine.ask("POST", "/block_documents/filter", include_secrets=True)
-        (crm,) = (block for block in found if block["name"] == "crm")
-        machine.ask("DELETE", f"/block_documents/{crm['id']}")
-        try:
-            done = machine.signoff("check")
-        finally:
-            kept = {key: crm[key] for key in ("name", "data", "block_schema_id", "block_type_id")}
-            machine.ask("POST", "/block_documents/", **kept)
-        assert done.code == 1
-        assert "flows/lead_triage.py: no credential hubspot/crm" in done.err
-        assert machine.signoff("check").code == 0
+    def test_without_a_server_it_says_so(self, forked: Signoff, environment: dict[str, str]) -> None:
+        assert "no Prefect server answers" in forked(environment, "check").refused()
 
     @pytest.mark.parametrize(
         ("line", "instead", "named"),
@@ -224,45 +197,45 @@ class TestCheck:
             ("approval=True", "approval=False", "'gmail.send_reply' is high-impact"),
         ],
     )
-    def test_a_bad_card_is_named(self, checkout: Path, line: str, instead: str, named: str) -> None:
+    def test_a_bad_card_is_named(self, signoff: Signoff, checkout: Path, line: str, instead: str, named: str) -> None:
         file = checkout / "flows" / "lead_triage.py"
         text = file.read_text()
         assert line in text
         file.write_text(text.replace(line, instead))
-        done = signoff_in(checkout, "check", "--offline")
+        done = signoff("check", "--offline")
         assert done.code == 1
         assert named in done.err
         assert "lead_triage.py" in done.err
         assert "Traceback" not in done.err
 
     @pytest.mark.parametrize("command", ["cases", "eval"])
-    def test_a_case_that_cannot_be_read_is_one_line(self, checkout: Path, command: str) -> None:
+    def test_a_case_that_cannot_be_read_is_one_line(self, signoff: Signoff, checkout: Path, command: str) -> None:
         (checkout / "prompts" / "lead_triage" / "cases.jsonl").write_text("{\n")
-        message = signoff_in(checkout, command, "lead_triage").refused()
+        message = signoff(command, "lead_triage").refused()
         assert "cases.jsonl:1: " in message
 
-    def test_a_missing_deployment_is_named(self, checkout: Path) -> None:
+    def test_a_missing_deployment_is_named(self, signoff: Signoff, checkout: Path) -> None:
         file = checkout / "prefect.yaml"
         file.write_text(file.read_text().replace("- name: perform-action", "- name: act"))
-        done = signoff_in(checkout, "check", "--offline")
+        done = signoff("check", "--offline")
         assert done.code == 1
         assert "no deployment called perform-action" in done.err
 
-    def test_a_flow_that_would_hide_a_module_is_named(self, checkout: Path) -> None:
+    def test_a_flow_that_would_hide_a_module_is_named(self, signoff: Signoff, checkout: Path) -> None:
         shutil.copy(checkout / "flows" / "lead_triage.py", checkout / "flows" / "anthropic.py")
-        done = signoff_in(checkout, "check", "--offline")
+        done = signoff("check", "--offline")
         assert done.code == 1
         assert "must not be called anthropic" in done.err
 
-    def test_a_flow_without_a_card_is_named(self, checkout: Path) -> None:
+    def test_a_flow_without_a_card_is_named(self, signoff: Signoff, checkout: Path) -> None:
         (checkout / "flows" / "bare_one.py").write_text('"""Nothing."""\n')
-        done = signoff_in(checkout, "check", "--offline")
+        done = signoff("check", "--offline")
         assert done.code == 1
         assert "bare_one.py: it has no CARD" in done.err
 
-    def test_a_flow_that_cannot_be_imported_is_named(self, checkout: Path) -> None:
+    def test_a_flow_that_cannot_be_imported_is_named(self, signoff: Signoff, checkout: Path) -> None:
         (checkout / "flows" / "broken_one.py").write_text("import nowhere_to_be_found\n")
-        done = signoff_in(checkout, "check", "--offline")
+        done = signoff("check", "--offline")
         assert done.code == 1
         assert "broken_one" in done.err
         assert "nowhere_to_be_found" in done.err

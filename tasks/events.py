@@ -1,0 +1,111 @@
+"""Events: what a web form, or any system that can sign a POST, has told the receiver becomes records, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from blocks.ledger import Cursor, Record, WebhookEvent, insert, utcnow
+from tasks import records
+from tasks.checks import Suite, unfit
+from tasks.fetch import claim
+from tasks.retention import OF_AN_EVENT
+from tasks.run import Run
+from tasks.verb import verb
+
+PREFIX = OF_AN_EVENT
+"""What the source of such a record begins with; the endpoint's name follows. Retention finds the event by it."""
+
+LONGEST_TITLE = 200
+
+
+@verb("fetch events")
+def new(run: Run, source: str, kinds: tuple[str, ...] = (), *, limit: int, suite: Suite) -> list[int]:
+    """Take the stored events of an endpoint into the ledger as records, and claim up to `limit` unfinished ones.
+
+    The records and how far was read are stored in one transaction, so a crash neither loses nor repeats an event. It
+    counts for nothing here whether a trigger started a run for it: a scheduled flow may take events, too.
+
+    Args:
+        run: the run.
+        source: the endpoint's name, as `web-form`.
+        kinds: only events of these kinds; without any, all.
+        limit: at most so many records are taken in and claimed.
+        suite: what an event must be like. Its columns are the payload's own fields, and `id`; a field that an event
+            does not have is null, which only `ExpectColumnValuesToNotBeNull` refuses.
+
+    Returns:
+        The claimed records' ids, those from other sources too, oldest first.
+    """
+    events = _after_the_cursor(run, source, kinds, limit)
+    rows = [_arrived(run, event) for event in events if event.payload is not None]  # None: it was redacted
+    _check(rows, suite)
+    if events:
+        reached = {"source": _cursor(source, kinds), "value": str(events[-1].id), "updated_at": utcnow()}
+        with run.ledger.write() as session:
+            if rows:
+                session.execute(insert(session, Record).on_conflict_do_nothing(), rows)
+            session.merge(Cursor(workflow=run.card.workflow, **reached))
+    if len(events) == limit:
+        run.note(f"took {limit} events of {source}, the limit of a run; more may wait")
+    return claim(run, limit)
+
+
+def _after_the_cursor(run: Run, source: str, kinds: Sequence[str], limit: int) -> Sequence[WebhookEvent]:
+    """The oldest events that were not taken yet: writers take turns, so none gets a lower number than one seen here."""
+    with run.ledger.read() as session:
+        cursor = session.get(Cursor, (run.card.workflow, _cursor(source, kinds)))
+        query = sa.select(WebhookEvent).where(
+            WebhookEvent.source == source, WebhookEvent.id > (int(cursor.value) if cursor else 0)
+        )
+        if kinds:
+            query = query.where(WebhookEvent.kind.in_(kinds))
+        return session.scalars(query.order_by(WebhookEvent.id).limit(limit)).all()
+
+
+def _cursor(source: str, kinds: Sequence[str]) -> str:
+    """One for each choice of kinds: a flow may take some of them here, and others there."""
+    return f"{PREFIX}{source}" + (f" {' '.join(sorted(kinds))}" if kinds else "")
+
+
+def _arrived(run: Run, event: WebhookEvent) -> dict[str, Any]:
+    payload = event.payload or {}
+    subject = payload.get("subject")
+    return {
+        "workflow": run.card.workflow,
+        "source": PREFIX + event.source,
+        "external_id": event.external_id,
+        "version": "1",
+        "title": (subject if isinstance(subject, str) and subject else event.kind)[:LONGEST_TITLE],
+        "payload": payload,
+        "state": records.FETCHED,
+        "reason": None,
+        "failures": 0,
+    }
+
+
+def _check(rows: Sequence[dict[str, Any]], suite: Suite) -> None:
+    """Quarantine, in place, the events that the suite refuses, or that it cannot even be asked about."""
+    if not rows:
+        return
+    # A field that no event of the batch has would be no column, and the suite could not be asked at all.
+    blank = {column: None for expectation in suite() if (column := getattr(expectation, "column", None))}
+    checked = [{**blank, **row["payload"], "id": row["external_id"]} for row in rows]
+    reasons = _unfit(checked, suite)
+    for row in rows:
+        if reason := reasons.get(row["external_id"]):
+            row |= {"state": records.QUARANTINED, "reason": reason}
+
+
+def _unfit(checked: Sequence[Mapping[str, Any]], suite: Suite) -> dict[str, str]:
+    try:
+        return unfit(checked, suite)
+    except (TypeError, ValueError):
+        # A sender can put a text where a number belongs, on which an expectation fails as a whole. One bad event must
+        # not fail its batch.
+        if len(checked) == 1:
+            return {str(checked[0]["id"]): "its fields are of other types than the workflow expects"}
+    half = len(checked) // 2
+    return _unfit(checked[:half], suite) | _unfit(checked[half:], suite)

@@ -1,0 +1,26 @@
+"""`signoff check` where a server runs and the accounts are connected."""
+
+from __future__ import annotations
+
+from tests.deployments.machinery import Machine
+
+
+def test_passes_on_this_repository(triaged: Machine) -> None:
+    done = triaged.signoff("check")
+    assert done.code == 0, done.out + done.err
+    assert "lead-triage" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_names_the_account_that_is_not_connected(machine: Machine) -> None:
+    found = machine.ask("POST", "/block_documents/filter", include_secrets=True)
+    (crm,) = (block for block in found if block["name"] == "crm")
+    machine.ask("DELETE", f"/block_documents/{crm['id']}")
+    try:
+        done = machine.signoff("check")
+    finally:
+        kept = {key: crm[key] for key in ("name", "data", "block_schema_id", "block_type_id")}
+        machine.ask("POST", "/block_documents/", **kept)
+    assert done.code == 1
+    assert "flows/lead_triage.py: no credential hubspot/crm" in done.err
+    assert machine.signoff("check").code == 0
