@@ -93,6 +93,8 @@ class SlackUser(Part):
 
 
 class _Home(Part):
+    known = frozenset({"ok", "url", "team", "user", "user_id", "bot_id", "is_enterprise_install"})
+
     team_id: Id
 
 

@@ -219,7 +219,7 @@ def _contradicted(
         doubted[rule.total] = replace(guess, others=tuple(dict.fromkeys((*guess.others, *more))))
     if len(known) == 3 and known[net] + known[tax] + extra == whole:
         return doubted
-    if net in known and known[net] != whole:
+    if net in known and len(known) < 3 and known[net] != whole:  # with all three, their sum says it
         doubted[net] = replace(values[net], doubts=(*values[net].doubts, "it adds up with no tax and no total"))
     if tax in known and _is_off(rule, amounts, known):
         why = "its rate makes something else of the other amounts"

@@ -132,6 +132,8 @@ class Company:
             "slack.POSTED_SHAPE": lambda: slack.post("x", key="x"),
             "slack.POSTS_SHAPE": lambda: slack.find("a1"),
             "slack.CHANNELS_SHAPE": lambda: slack.model_copy(update={"channel": "approvals"})._look_up_channel(),
+            "slack.HOME_SHAPE": slack.team,
+            "slack.USER_SHAPE": lambda: slack.user("U0TOM"),
             "notion.PAGE_SHAPE": lambda: notion.page(self.trashed),
             "notion.FOUND_SHAPE": lambda: notion.find("a1"),
             "notion.CHILDREN_SHAPE": lambda: notion.length(self.page),
@@ -241,7 +243,7 @@ def alter(reply: Any, path: Path, change: Change) -> int:
     if inner:
         return alter(reply[name], tuple(inner), change)
     value = reply.pop(name)
-    if value in ("", 0, []):  # nothing is lost with it
+    if value is not False and value in ("", 0, []):  # nothing is lost with it
         return 0
     if change == "rename":
         reply[f"{name}_v2"] = value

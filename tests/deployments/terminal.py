@@ -84,9 +84,14 @@ def terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Terminal]
     ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     streams: dict[str, Any] = {"stdin": its, "stdout": its, "stderr": its}
     command = [str(BIN / "signoff"), *arguments]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment | {"TERM": "xterm"}, start_new_session=True, **streams
-    )
+    # Ctrl-C is ignored where the tests themselves run in the background, and a child inherits that.
+    ours_ignores = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment | {"TERM": "xterm"}, start_new_session=True, **streams
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours_ignores)
     os.close(its)
     try:
         yield Terminal(process, ours)

@@ -496,7 +496,7 @@ def test_a_dead_connection_is_not_tried_again(sandbox: Sandbox, take: Callable[.
 
 def test_a_missing_credential_is_named_with_the_way_out(take: Callable[..., Any]) -> None:
     reads = tuple(line.model_copy(update={"credential": "gmail/nobody"}) for line in CARD.reads[:1])
-    with pytest.raises(MissingCredential, match=r"no credential gmail/nobody.*Create it under Blocks"):
+    with pytest.raises(MissingCredential, match=r"no credential gmail/nobody.*`signoff connect gmail/nobody` makes it"):
         take(reads=reads)
 
 
