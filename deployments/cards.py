@@ -11,6 +11,7 @@ import prompts
 from deployments.errors import CommandError
 from deployments.running import ROOT
 from prompts import Prompt
+from tasks import flow_cards
 from tasks.card import Card
 
 FLOWS = ROOT / "flows"
@@ -18,7 +19,7 @@ FLOWS = ROOT / "flows"
 
 def flow_files() -> list[Path]:
     """Every flow file, by name."""
-    return sorted(path for path in FLOWS.glob("*.py") if path.name != "__init__.py")
+    return flow_cards.files(FLOWS)
 
 
 def flow_modules() -> Iterator[ModuleType]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
-
 from prefect import flow
 
 from blocks.ledger import Ledger
-from tasks.card import Card
+from tasks import flow_cards
 from tasks.evaluation_task import evaluate_card, evaluate_library
 from tasks.retrieval_eval import questions_of
 
@@ -27,7 +23,7 @@ def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
     A prompt that misses its card's bar opens an alert. Answers that are known already cost nothing again, so that a day
     without a change is free. The library is asked the questions of each such prompt's folder, where it has any.
     """
-    chosen = [card for card in cards() if prompt in (None, card.prompt)]
+    chosen = [card for card in flow_cards.all_beside(__file__) if prompt in (None, card.prompt)]
     if not chosen:
         raise NotEvaluated(f"no card uses the prompt {prompt}")
     ledger = Ledger.open()
@@ -38,13 +34,3 @@ def evaluate_prompts(prompt: str | None = None) -> dict[str, str]:
     if failed := [f"{name}: {state.message}" for name, state in states.items() if not state.is_completed()]:
         raise NotEvaluated("; ".join(failed))
     return {name: str(state.result()) for name, state in states.items()}
-
-
-def cards() -> Iterator[Card]:
-    """The card of every flow beside this one. A flow that breaks on import breaks this run: its own would, too."""
-    here = Path(__file__)
-    for path in sorted(here.parent.glob("*.py")):
-        if path.stem not in ("__init__", here.stem):
-            card = getattr(import_module(f"flows.{path.stem}"), "CARD", None)
-            if isinstance(card, Card):
-                yield card

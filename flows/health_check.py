@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
-from pathlib import Path
 
 from prefect import flow
 
 from blocks.ledger import Ledger
-from tasks import health, notices
+from tasks import flow_cards, health, notices
 from tasks.card import Card
 from tasks.health_finding import Finding
 
@@ -28,17 +26,10 @@ def health_check() -> health.Summary:
 
 def cards_and_broken() -> tuple[list[Card], list[Finding]]:
     """The card of every flow beside this one, and a finding for each file that cannot be imported."""
-    here = Path(__file__)
-    cards, broken = [], []
-    for path in sorted(here.parent.glob("*.py")):
-        if path.stem in ("__init__", here.stem):
-            continue
-        try:
-            card = getattr(import_module(f"flows.{path.stem}"), "CARD", None)
-        except Exception as error:  # whatever is wrong with one workflow: the others are looked at all the same
-            logging.getLogger(__name__).warning("flows/%s cannot be imported", path.name, exc_info=True)
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            broken.append(Finding(f"flows:{path.stem}", f"flows/{path.name} cannot be imported: {why}"))
-        else:
-            cards += [card] if isinstance(card, Card) else []
+    cards, wrong = flow_cards.beside(__file__)
+    broken = []
+    for path, error in wrong.items():
+        logging.getLogger(__name__).warning("flows/%s cannot be imported", path.name, exc_info=error)
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        broken.append(Finding(f"flows:{path.stem}", f"flows/{path.name} cannot be imported: {why}"))
     return cards, broken

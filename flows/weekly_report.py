@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
-
 from prefect import flow
 
 from blocks.ledger import Ledger, utcnow
-from tasks import roi, weekly
-from tasks.card import Card
+from tasks import flow_cards, roi, weekly
 from tasks.periods import iso_week, zone_of
 from tasks.run import alive
 
@@ -35,15 +30,5 @@ def weekly_report(week: str | None = None) -> str:
     period = iso_week(week, zone_of(ZONE), utcnow())
     with alive(ledger, weekly.WORKFLOW, "report") as run_id:
         given = roi.Assumptions(review_seconds=REVIEW_SECONDS)
-        found = roi.report(ledger, tuple(cards()), period, given)
+        found = roi.report(ledger, flow_cards.all_beside(__file__), period, given)
         return weekly.publish(ledger, run_id, found, CHANNEL)
-
-
-def cards() -> Iterator[Card]:
-    """The card of every flow beside this one. A flow that breaks on import breaks this run: its own would, too."""
-    here = Path(__file__)
-    for path in sorted(here.parent.glob("*.py")):
-        if path.stem not in ("__init__", here.stem):
-            card = getattr(import_module(f"flows.{path.stem}"), "CARD", None)
-            if isinstance(card, Card):
-                yield card

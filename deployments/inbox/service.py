@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import threading
@@ -29,7 +28,7 @@ from deployments.inbox.sessions import Attempts, Doors, Sessions, key
 from deployments.password import AUTH
 from deployments.receiver.endpoints import saved
 from deployments.running import HOME
-from tasks import approval_notices, approval_slack, approvals
+from tasks import approval_notices, approval_slack, approvals, flow_cards
 from tasks.approvals import ApprovalError
 from tasks.card import Card
 
@@ -236,13 +235,7 @@ class Inbox:
 
 def _cards() -> list[Card]:
     """The card of every flow that can be imported: one that is broken must not keep the others from being decided."""
-    found = []
-    for path in flow_files():
-        try:
-            card = getattr(importlib.import_module(f"flows.{path.stem}"), "CARD", None)
-        except Exception:
-            log.warning("flows/%s cannot be imported, and nobody can decide for it here", path.name, exc_info=True)
-            continue
-        if isinstance(card, Card):
-            found.append(card)
+    found, broken = flow_cards.readable(flow_files())
+    for path, error in broken.items():
+        log.warning("flows/%s cannot be imported, and nobody can decide for it here", path.name, exc_info=error)
     return found

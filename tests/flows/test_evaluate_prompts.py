@@ -13,11 +13,11 @@ from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCol
 import prompts
 from blocks.ledger import Ledger
 from flows import evaluate_prompts as module
-from flows.evaluate_prompts import NotEvaluated, cards, evaluate_prompts
+from flows.evaluate_prompts import NotEvaluated, evaluate_prompts
 from flows.lead_triage import CARD
 from prompts import Case, Prompt
 from sandbox.client import Sandbox
-from tasks import alerts
+from tasks import alerts, flow_cards
 from tasks.card import Card
 from tests.evaluating import card_of, case, held_out, prompt_of, replies
 
@@ -32,7 +32,7 @@ def tickets(accounts: Callable[[], None], ledger: Ledger, monkeypatch: pytest.Mo
     there: dict[str, Prompt] = {}
     used: list[Card] = []
     monkeypatch.setattr(prompts, "load", there.__getitem__)
-    monkeypatch.setattr(module, "cards", lambda: iter(used))
+    monkeypatch.setattr(flow_cards, "all_beside", lambda _: list(used))
 
     def use(name: str = "ticket", cases: tuple[Case, ...] = HELD_OUT, **changes: Any) -> None:
         there[name] = prompt_of(name=name, **changes)
@@ -55,7 +55,7 @@ def still_open(ledger: Ledger) -> dict[str, str]:
 
 
 def test_it_finds_every_card_beside_it() -> None:
-    assert CARD in list(cards())
+    assert CARD in flow_cards.all_beside(str(module.__file__))
 
 
 def test_a_change_for_the_worse_opens_an_alert_and_its_mending_closes_it(
@@ -108,12 +108,12 @@ def test_one_prompt_that_cannot_be_evaluated_does_not_stop_the_others(
 def test_two_cards_on_one_prompt_are_told_apart(tickets: Tickets, sandbox: Sandbox, ledger: Ledger) -> None:
     sandbox.script(*replies(HELD_OUT, wrong=tuple(each.name for each in HELD_OUT[:2])))
     tickets()
-    (easy,) = module.cards()
+    (easy,) = flow_cards.all_beside(str(module.__file__))
     strict = easy.model_copy(
         update={"workflow": "strict", "evidence": easy.evidence.model_copy(update={"accuracy": 1})}
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "cards", lambda: iter((strict, easy)))
+        patch.setattr(flow_cards, "all_beside", lambda _: [strict, easy])
         found = evaluate_prompts()
         assert evaluate_prompts() == found
     assert [found[name].partition(":")[0] for name in ("strict", "ticket")] == ["Failed", "Passed"]

@@ -193,7 +193,7 @@ def test_a_flow_that_cannot_be_imported_is_a_finding_and_the_others_are_looked_a
             raise ImportError("no module named there")
         return real(name)
 
-    monkeypatch.setattr("flows.health_check.import_module", fails)
+    monkeypatch.setattr("tasks.flow_cards.import_module", fails)
     cards, broken = cards_and_broken()
     assert "lead-triage" in {card.workflow for card in cards}
     assert "deal-followup" not in {card.workflow for card in cards}

@@ -18,9 +18,9 @@ from blocks.slack import Slack
 from blocks.vendor import VendorError
 from flows import weekly_report as module
 from flows.lead_triage import CARD
-from flows.weekly_report import cards, weekly_report
+from flows.weekly_report import weekly_report
 from sandbox.client import Sandbox
-from tasks import act, audit, roi, weekly
+from tasks import act, audit, flow_cards, roi, weekly
 from tasks.card import Stage
 from tasks.periods import PeriodError, iso_week, zone_of
 from tasks.run import alive
@@ -49,7 +49,7 @@ def monday(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 @pytest.fixture
 def worked(ledger: Ledger, monday: Callable[[datetime], None], monkeypatch: pytest.MonkeyPatch) -> Books:  # noqa: ARG001
     """Two weeks of work in the ledger, of a workflow with a card and of one without."""
-    monkeypatch.setattr(module, "cards", lambda: iter((CARD,)))
+    monkeypatch.setattr(flow_cards, "all_beside", lambda _: [CARD])
     books = Books(ledger)
     for n in range(6):
         books.record(NOW - (8 + n % 2) * DAY, Wanted())
@@ -76,7 +76,7 @@ def page() -> str:
 
 
 def test_it_finds_every_card_beside_it() -> None:
-    assert CARD in list(cards())
+    assert CARD in flow_cards.all_beside(str(module.__file__))
 
 
 @pytest.mark.usefixtures("accounts", "worked")
