@@ -64,8 +64,9 @@ def assistant(person: str) -> Assistant:
     from deployments.errors import CommandError
     from tasks import billing
     from tasks.assistant import Assistant, names
+    from tasks.card import of_workflow
 
-    card = next((card for card in cards() if card.workflow == "billing-agent"), None)
+    card = of_workflow("billing-agent", cards())
     if card is None:
         raise CommandError("there is no workflow billing-agent, whose tools these are")
     return Assistant(

@@ -20,9 +20,6 @@ from tasks.inbox import Waiting
 from tasks.notices import Told
 from tasks.plain import counted, one_line
 
-LAST_PART = 0.25
-"""An approval of whose life only so much is left is told of."""
-
 AT_ONCE = timedelta(hours=1)
 """What runs out within the same hour is told together; where a card gives less than eight, within an eighth of it."""
 
@@ -129,15 +126,11 @@ Due = Iterator[tuple[str, str, str, str]]
 def _running_out(ledger: Ledger, cards: Sequence[Card], now: datetime) -> Due:
     rows = [row for row in inbox.waiting(ledger, cards) if row.expires_at and row.expires_at > now]
     for (person, workflow, until), some in _together(rows, cards).items():
-        if not any(_is_ending(row, now) for row in some):
+        if not any(assign.is_ending(row, now) for row in some):
             continue
         what = f"{counted(len(some), 'approval')} of {workflow} {'runs' if len(some) == 1 else 'run'} out soon"
         text = "\n".join([*_lines(some, now), "", "What nobody decides is not done."])
         yield f"expiry/{person}/{workflow}/{until}", f"Signoff: {what}", text, person
-
-
-def _is_ending(row: Waiting, now: datetime) -> bool:
-    return row.expires_at is not None and row.expires_at - now < LAST_PART * (row.expires_at - row.created_at)
 
 
 def _ran_out(ledger: Ledger, cards: Sequence[Card], now: datetime) -> Due:

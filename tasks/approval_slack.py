@@ -194,9 +194,8 @@ def _decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> No
     action = approvals.action_of(ledger, press.action_id)
     if action.digest != press.digest:
         raise ApprovalError(f"action {action.id} is not the one that this message shows any more")
-    card = next((card for card in cards if card.workflow == action.workflow), None)
-    if card is None or not assign.may_decide(person, card):
-        raise ApprovalError(assign.not_allowed(person, action.workflow, card))
+    if why := assign.why_not(person, action.workflow, cards):
+        raise ApprovalError(why)
     if press.approve and (why := not_here(inbox.sight(ledger, cards, action.id))):
         raise ApprovalError(f"{why}: {inbox.link(action.id)}")
     approvals.respond(ledger, action.id, approve=press.approve, approver=person)

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from prefect.runtime import flow_run
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 
 from blocks import ledger
 from blocks.ledger import Ledger, utcnow
@@ -23,8 +24,10 @@ from tasks.verb import verb
 
 __all__ = [
     "ApprovalError",
+    "action_in",
     "action_of",
     "catch_up",
+    "check_waits",
     "request",
     "respond",
     "respond_together",
@@ -272,8 +275,7 @@ def waiting_action(store: Ledger, action_id: int) -> ledger.Action:
     found = action_of(store, action_id)
     if found.state == "waiting" and found.flow_run_id is None:
         raise ApprovalError(f"action {action_id} ({found.title}) has no form yet: the workflow's next run makes it")
-    if found.state != "waiting":
-        raise ApprovalError(f"action {action_id} ({found.title}) does not wait for anybody: it is {found.state}")
+    check_waits(found)
     if found.expires_at and found.expires_at <= utcnow():
         raise ApprovalError(f"action {action_id} ({found.title}) expired at {found.expires_at:%Y-%m-%d %H:%M} UTC")
     return found
@@ -286,10 +288,25 @@ def action_of(store: Ledger, action_id: int) -> ledger.Action:
         ApprovalError: there is none.
     """
     with store.read() as session:
-        found = session.get(ledger.Action, action_id)
+        return action_in(session, action_id)
+
+
+def action_in(session: Session, action_id: int) -> ledger.Action:
+    """The same, within a transaction."""
+    found = session.get(ledger.Action, action_id)
     if found is None:
         raise ApprovalError(f"there is no action {action_id}; `signoff approvals list` shows those that wait")
     return found
+
+
+def check_waits(action: ledger.Action) -> None:
+    """Return if an action waits for somebody.
+
+    Raises:
+        ApprovalError: it does not.
+    """
+    if action.state != "waiting":
+        raise ApprovalError(f"action {action.id} ({action.title}) does not wait for anybody: it is {action.state}")
 
 
 def settle_form(store: Ledger, flow_run_id: str, answer: dict[str, Any] | None) -> None:
@@ -323,8 +340,7 @@ def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None, on_form
         decided = session.scalar(sa.select(ledger.Decision).where(ledger.Decision.action_id == action_id))
         if decided is not None:
             return decided
-        if action.state != "waiting":
-            raise ApprovalError(f"action {action_id} ({action.title}) does not wait for anybody: it is {action.state}")
+        check_waits(action)
         if on_form is not None and action.flow_run_id != on_form:
             raise ApprovalError(f"action {action_id} ({action.title}) is decided on elsewhere")
         decision = _read_answer(action, answer)

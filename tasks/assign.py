@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
 
 import sqlalchemy as sa
 
 from blocks.ledger import Action, Assignment, Ledger, history
-from tasks.approvals import ApprovalError
-from tasks.card import Card
+from tasks.approvals import ApprovalError, action_in, check_waits
+from tasks.card import Card, of_workflow
+
+LAST_PART = 0.25
+"""An approval of whose life only so much is left is told of."""
 
 NOBODY = "nobody in particular"
 """Who is asked where the workflow's card is gone."""
-
-
-def may_decide(person: str, card: Card) -> bool:
-    """Whether somebody signs off for a workflow: its owner does, and whoever is on the card's `allowed` list.
-
-    A domain on that list stands for everybody in it, as it does for notices.
-    """
-    address = person.strip().lower()
-    ours = {entry.lower() for entry in (card.owner, *card.allowed)}
-    return "@" in address and (address in ours or address.rpartition("@")[2] in ours)
 
 
 def people(cards: Iterable[Card]) -> list[str]:
@@ -32,7 +27,7 @@ def people(cards: Iterable[Card]) -> list[str]:
 
 def who_may(person: str, cards: Iterable[Card]) -> str | None:
     """The address in the one spelling that counts, if that person decides anywhere; None for a stranger."""
-    return person.strip().lower() if any(may_decide(person, card) for card in cards) else None
+    return person.strip().lower() if any(card.names(person) for card in cards) else None
 
 
 def asked(ledger: Ledger, actions: Sequence[Action], cards: Sequence[Card]) -> dict[int, str]:
@@ -40,6 +35,24 @@ def asked(ledger: Ledger, actions: Sequence[Action], cards: Sequence[Card]) -> d
     owners = {card.workflow: card.owner for card in cards}
     newest = passed_on(ledger, [action.id for action in actions])
     return {action.id: newest.get(action.id) or owners.get(action.workflow, NOBODY) for action in actions}
+
+
+class Expiring(Protocol):
+    """An approval with an end."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was asked for."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When nobody can decide any more."""
+
+
+def is_ending(approval: Expiring, now: datetime) -> bool:
+    """Whether only the last part of an approval's life is left."""
+    until = approval.expires_at
+    return until is not None and until - now < LAST_PART * (until - approval.created_at)
 
 
 def passed_on(ledger: Ledger, action_ids: Sequence[int]) -> Mapping[int, str]:
@@ -60,14 +73,10 @@ def assign(
         ApprovalError: it does not wait, or that person may not decide on it.
     """
     with ledger.write() as session:
-        action = session.get(Action, action_id)
-        if action is None:
-            raise ApprovalError(f"there is no action {action_id}; `signoff approvals list` shows those that wait")
-        if action.state != "waiting":
-            raise ApprovalError(f"action {action_id} ({action.title}) does not wait for anybody: it is {action.state}")
-        card = next((card for card in cards if card.workflow == action.workflow), None)
-        if card is None or not may_decide(person, card):
-            raise ApprovalError(not_allowed(person, action.workflow, card))
+        action = action_in(session, action_id)
+        check_waits(action)
+        if why := why_not(person, action.workflow, cards):
+            raise ApprovalError(why)
         row = Assignment(action_id=action_id, person=person.strip().lower(), by=by, comment=comment.strip())
         session.add(row)
         session.flush()
@@ -75,10 +84,16 @@ def assign(
     return row
 
 
-def not_allowed(person: str, workflow: str, card: Card | None) -> str:
-    """Why somebody may not decide, and the way out."""
+def why_not(person: str, workflow: str, cards: Iterable[Card]) -> str:
+    """Why somebody may not decide for a workflow, and the way out; empty when they may.
+
+    Its owner may, and whoever is on the card's `allowed` list, on which a domain stands for everybody in it.
+    """
+    card = of_workflow(workflow, cards)
     if card is None:
         return f"{workflow} has no card any more, so nobody can say who may decide on it"
+    if card.names(person):
+        return ""
     listed = ", ".join(dict.fromkeys((card.owner, *(entry for entry in card.allowed if not entry.startswith("+")))))
     return (
         f"{person} may not decide for {workflow}: its card names {listed}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -223,6 +224,17 @@ class Card(_Part):
         """The name of the block of type `vendor` that this card reads or writes with."""
         credentials = [line.credential for line in self.reads] + [line.credential for line in self.writes]
         return next((name for slug, name in (c.split("/") for c in credentials) if slug == vendor), None)
+
+    def names(self, address: str) -> bool:
+        """Whether an e-mail address is the owner's, or on the `allowed` list: itself, or by its domain."""
+        address = address.strip().lower()
+        ours = {entry.lower() for entry in (self.owner, *self.allowed)}
+        return "@" in address and (address in ours or address.rpartition("@")[2] in ours)
+
+
+def of_workflow(workflow: str, cards: Iterable[Card]) -> Card | None:
+    """The card of a workflow; None where its flow file is gone."""
+    return next((card for card in cards if card.workflow == workflow), None)
 
 
 def _readable(workflow: object, error: ValidationError) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.orm import load_only
 
-from blocks.ledger import Action, Assignment, ModelCall, Record, WebhookEvent
-from tasks import notices, records
+from blocks.ledger import Action, ModelCall, Record, WebhookEvent
+from tasks import assign, notices, records
 from tasks.card import Card
 from tasks.health_finding import Finding, Look
 from tasks.plain import counted
@@ -35,9 +35,6 @@ SPENT = Decimal("0.8")
 CALLS_LEFT = 5
 """A ceiling counts as reached when less is left than so many of the dearest calls of the last month: a call is set
 aside at its worst, which is several times what it costs in the end, and so is refused before the ceiling itself."""
-
-LAST_PART = 0.25
-"""An approval of whose life only so much is left is told of."""
 
 MOST_WAITING = 20
 """Approvals of one workflow that may wait at a time."""
@@ -125,55 +122,28 @@ def _ceiling(
         yield Finding(f"{key}:80", f"{said}, which is {spent / limit:.0%}", card.workflow)
 
 
-class Waiting(NamedTuple):
-    """An action that waits for a person."""
-
-    id: int
-    workflow: str
-    created_at: datetime
-    expires_at: datetime | None
-    person: str | None
-    """Who was asked; None where it is the card's owner."""
-
-
 def waiting_approvals(look: Look) -> Iterator[Finding]:
     """Approvals that run out soon, and workflows of which too many wait; with who is asked."""
-    waits = Action.state == "waiting"
-    passed_on = sa.select(Assignment.action_id, Assignment.person).join(Action).where(waits).order_by(Assignment.id)
-    query = sa.select(Action.id, Action.workflow, Action.created_at, Action.expires_at).where(waits)
+    columns = load_only(Action.id, Action.workflow, Action.created_at, Action.expires_at)
+    query = sa.select(Action).options(columns).where(Action.state == "waiting").order_by(Action.id)
     with look.ledger.read() as session:
-        rows = session.execute(query.order_by(Action.id)).all()
-        newest = {number: person for number, person in session.execute(passed_on)}
-    cards = {card.workflow: card for card in look.cards}
-    by_workflow: dict[str, list[Waiting]] = {}
+        rows = session.scalars(query).all()
+    asked = assign.asked(look.ledger, rows, look.cards)
+    by_workflow: dict[str, list[Action]] = {}
     for row in rows:
-        waiting = Waiting(row.id, row.workflow, row.created_at, row.expires_at, newest.get(row.id))
-        by_workflow.setdefault(row.workflow, []).append(waiting)
+        by_workflow.setdefault(row.workflow, []).append(row)
     for workflow, every in by_workflow.items():
-        asked = _asked(every, cards.get(workflow))
-        if ending := [row for row in every if is_ending(row, look.now)]:
+        people = Counter(asked[row.id] for row in every).most_common()
+        whom = f"Asked: {', '.join(f'{person} ({count})' for person, count in people)}. signoff approvals list"
+        if ending := [row for row in every if assign.is_ending(row, look.now)]:
             first = min(ending, key=lambda row: row.expires_at or look.now)
             said = f"{counted(len(ending), 'approval')} of {workflow} run out soon, the first (#{first.id}) on "
             when = f"{first.expires_at:%d %b %H:%M} UTC"
-            yield Finding(f"approvals:{workflow}:ending", f"{said}{when}. {asked}", workflow)
+            yield Finding(f"approvals:{workflow}:ending", f"{said}{when}. {whom}", workflow)
         key = f"approvals:{workflow}:many"
         if len(every) > look.eased(key, MOST_WAITING):
             oldest = f"the oldest since {every[0].created_at:%d %b %H:%M} UTC"
-            yield Finding(key, f"{len(every)} approvals of {workflow} wait, {oldest}. {asked}", workflow)
-
-
-def is_ending(row: Waiting, now: datetime) -> bool:
-    """Whether only the last part of an approval's life is left."""
-    if row.expires_at is None:
-        return False
-    return row.expires_at - now < LAST_PART * (row.expires_at - row.created_at)
-
-
-def _asked(waiting: Sequence[Waiting], card: Card | None) -> str:
-    people = Counter(row.person or (card.owner if card else "nobody in particular") for row in waiting)
-    return (
-        f"Asked: {', '.join(f'{person} ({count})' for person, count in people.most_common())}. signoff approvals list"
-    )
+            yield Finding(key, f"{len(every)} approvals of {workflow} wait, {oldest}. {whom}", workflow)
 
 
 def webhook_backlog(look: Look) -> Iterator[Finding]:

@@ -20,8 +20,8 @@ from tasks import actions, assign, gate
 from tasks.actions import Blank, Impact
 from tasks.actions.base import Action as Wanted
 from tasks.approval_rules import Facts
-from tasks.approvals import ApprovalError
-from tasks.card import Card, Stage
+from tasks.approvals import action_in
+from tasks.card import Card, Stage, of_workflow
 from tasks.plain import one_line, plain, quoted
 
 URL = "SIGNOFF_INBOX_URL"
@@ -226,9 +226,7 @@ def sight(ledger: Ledger, cards: Sequence[Card], action_id: int) -> Sight:
         ApprovalError: there is none.
     """
     with ledger.read() as session:
-        action = session.get(Action, action_id)
-        if action is None:
-            raise ApprovalError(f"there is no action {action_id}; `signoff approvals list` shows those that wait")
+        action = action_in(session, action_id)
         record = session.get(Record, action.record_id) if action.record_id else None
         decision = session.scalar(sa.select(Decision).where(Decision.action_id == action_id))
         spent = sa.select(sa.func.sum(ModelCall.cost)).where(ModelCall.record_id == action.record_id)
@@ -237,7 +235,7 @@ def sight(ledger: Ledger, cards: Sequence[Card], action_id: int) -> Sight:
         passed_on = session.scalars(query).all()
     confidence = _share(((record.answer if record else None) or {}).get("confidence"))
     asked = assign.asked(ledger, [action], cards)[action.id]
-    card = next((card for card in cards if card.workflow == action.workflow), None)
+    card = of_workflow(action.workflow, cards)
     try:
         wanted = actions.load(action.kind, action.payload)
         unreadable = ""

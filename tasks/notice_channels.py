@@ -268,8 +268,7 @@ def as_settings(value: Any) -> Settings:
 def why_not_written_to(address: str, cards: Sequence[Card], mailbox: str) -> str:
     """Why an address gets no e-mail of ours; empty when it may: it is an owner's, or on a card's `allowed` list."""
     domain, home = (_domain(each) for each in (address, mailbox))
-    ours = {entry.lower() for card in cards for entry in (card.owner, *card.allowed)}
-    if address.lower() not in ours and domain not in ours:
+    if not any(card.names(address) for card in cards):
         return f"{address} owns no card, and neither it nor {domain} is on any card's allowed list"
     if _is_example(domain) and not _is_example(home):
         return f"{address} is only an example: put your own address on the card"

@@ -38,6 +38,7 @@ from deployments.inbox.requests import (
 from deployments.inbox.sessions import COOKIE, Session, is_password
 from tasks import actions, approvals, assign, inbox
 from tasks.approvals import ApprovalError
+from tasks.card import of_workflow
 from tasks.inbox import Filter, Sight, Waiting
 
 if TYPE_CHECKING:
@@ -365,9 +366,8 @@ class Pages:
         self._may(session, row.workflow)
 
     def _may(self, session: Session, workflow: str) -> None:
-        card = next((card for card in self._inbox.cards if card.workflow == workflow), None)
-        if card is None or not assign.may_decide(session.person, card):
-            raise Refused(403, assign.not_allowed(session.person, workflow, card))
+        if why := assign.why_not(session.person, workflow, self._inbox.cards):
+            raise Refused(403, why)
 
     def _edits(self, sight: Sight, values: Mapping[str, str]) -> dict[str, str]:
         """What was changed in the boxes, checked as it will be when it is done."""
@@ -433,14 +433,13 @@ class Pages:
         )
 
     def _of_item(self, session: Session, sight: Sight) -> dict[str, Any]:
-        card = next((card for card in self._inbox.cards if card.workflow == sight.row.workflow), None)
-        may = card is not None and assign.may_decide(session.person, card)
-        people = assign.people([card]) if card else []
+        card = of_workflow(sight.row.workflow, self._inbox.cards)
+        why_not = assign.why_not(session.person, sight.row.workflow, self._inbox.cards)
         return {
             "sight": sight,
-            "may": may,
-            "why_not": "" if may else assign.not_allowed(session.person, sight.row.workflow, card),
-            "people": people,
+            "may": not why_not,
+            "why_not": why_not,
+            "people": assign.people([card]) if card else [],
             "form_link": self._form_link(sight),
             "box": BOX,
         }

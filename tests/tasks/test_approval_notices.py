@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from blocks.ledger import Action, Assignment, Ledger, Notice, utcnow
 from sandbox.client import Sandbox
-from tasks import approval_notices, approvals, assign
+from tasks import approval_notices, approvals, assign, flow_cards
 from tasks.approval_notices import age
 from tests.deciding import ANN, BILLING, CARDS, KOFI, MARA, TOM, TRIAGE, Desk, note, refund, reply
 from tests.telling import mails, posts
@@ -167,10 +167,11 @@ def _bare(number: int) -> dict[str, object]:
 
 
 def test_the_flow_tells_everybody_by_the_cards_beside_it(desk: Desk, sandbox: Sandbox) -> None:
-    from flows.approval_digest import approval_digest, cards
+    from flows.approval_digest import approval_digest
 
-    assert {card.workflow for card in cards()} >= {"lead-triage", "billing-agent", "meeting-notes"}
-    assert len(list(cards())) < len(list(Path("flows").glob("*.py")))
+    cards = flow_cards.all_beside("flows/approval_digest.py")
+    assert {card.workflow for card in cards} >= {"lead-triage", "billing-agent", "meeting-notes"}
+    assert len(cards) < len(list(Path("flows").glob("*.py")))
     desk.put(reply(), age=timedelta(days=4, hours=12), forms=False)
     assert approval_digest() == "3 sent"
     approval_digest()

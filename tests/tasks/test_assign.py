@@ -28,12 +28,12 @@ NARROW = TRIAGE.model_copy(update={"allowed": ("mara@dockwell.example", "+353 1 
     ],
 )
 def test_the_owner_and_who_is_on_the_allowed_list_may_decide(person: str, may: bool) -> None:
-    assert assign.may_decide(person, NARROW) is may
+    assert NARROW.names(person) is may
 
 
 def test_a_domain_on_the_list_stands_for_everybody_in_it() -> None:
-    assert assign.may_decide("new@dockwell.example", TRIAGE)
-    assert not assign.may_decide("new@sub.dockwell.example", TRIAGE)
+    assert TRIAGE.names("new@dockwell.example")
+    assert not TRIAGE.names("new@sub.dockwell.example")
     assert assign.who_may("NEW@dockwell.example", CARDS) == "new@dockwell.example"
     assert assign.who_may(STRANGER, CARDS) is None
     assert assign.people([NARROW, BILLING]) == [KOFI, MARA, TOM]
