@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from blocks import connections
-from blocks.ledger import Action, Decision, Ledger, Record, history, utcnow
-from tasks import actions
-from tasks.actions import BY_CARD, KINDS, PostMessage
+from blocks.ledger import Action, Ledger, Record, utcnow
+from tasks import team_message
+from tasks.actions import KINDS, PostMessage
 from tasks.card import Stage
 from tasks.plain import counted, one_line
 
@@ -69,17 +69,8 @@ def give_up(ledger: Ledger, workflow: str | None = None) -> None:
 
     Else one for a channel that is gone would keep its records from losing their personal data for ever.
     """
-    late = sa.and_(is_one(), Action.state.in_(("pending", "unknown")), Action.run_id.is_(None))
-    late = sa.and_(late, Action.expires_at <= utcnow())
-    if workflow is not None:
-        late = sa.and_(late, Action.workflow == workflow)
-    with ledger.read() as session:  # a run that has none takes no writer's turn for it
-        if session.scalar(sa.select(Action.id).where(late).limit(1)) is None:
-            return
-    refused = sa.update(Action).where(late).values(state="refused", reason=TOO_LATE, updated_at=utcnow())
-    with ledger.write() as session:
-        for number in session.scalars(refused.returning(Action.id)).all():
-            history.note(session, "action refused", f"actions/{number}")
+    mine = is_one() if workflow is None else sa.and_(is_one(), Action.workflow == workflow)
+    team_message.refuse_late(ledger, mine, TOO_LATE, utcnow())
 
 
 def is_one() -> sa.ColumnElement[bool]:
@@ -116,27 +107,15 @@ def _untold(session: Session, workflow: str, ids: Sequence[int]) -> dict[int, li
 
 
 def _add(session: Session, run: Run, credential: str, ids: Sequence[int], text: str) -> None:
-    payload = PostMessage(text=text).model_dump(mode="json")
-    digest = actions.digest(PostMessage.kind, payload, credential)
     report = Action(
         key=f"{run.card.workflow}:{MARK}:{_ranges(ids)}",
         workflow=run.card.workflow,
-        record_id=None,
-        kind=PostMessage.kind,
-        impact=PostMessage.impact,
         title=f"Tell Slack what would have been done with {counted(len(ids), 'record')}",
-        payload=payload,
-        digest=digest,
         credential=credential,
-        explanation="",
         stage=Stage.SHADOW,
-        state="pending",
         expires_at=utcnow() + timedelta(days=run.card.thresholds.approval_days),
     )
-    session.add(report)
-    session.flush()
-    allowed = {"verdict": "approved", "approver": BY_CARD, "comment": "the card's shadow_report"}
-    session.add(Decision(action_id=report.id, payload=payload, digest=digest, **allowed))
+    team_message.add(session, report, text, "the card's shadow_report")
 
 
 def _message(session: Session, workflow: str, wanted: Mapping[int, Sequence[Action]]) -> str:

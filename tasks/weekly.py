@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from prefect.artifacts import create_markdown_artifact
 
 from blocks import connections
-from blocks.ledger import Action, Decision, Ledger, history, utcnow
-from tasks import act, actions, roi_words
-from tasks.actions import BY_CARD, PostMessage
+from blocks.ledger import Action, Ledger, utcnow
+from tasks import act, roi_words, team_message
+from tasks.actions import PostMessage
 from tasks.card import Stage
 from tasks.periods import week_of
 from tasks.roi import Report
@@ -56,7 +56,7 @@ def publish(ledger: Ledger, run_id: str, found: Report, channel: str | None) -> 
         return f"{week}: no channel is named in flows/weekly_report.py"
     if connections.load_if_present(channel) is None:  # not inside a transaction: it asks Prefect's server
         return f"{week}: nobody has saved {channel}, so no channel is told"
-    _give_up_stale(ledger)
+    team_message.refuse_late(ledger, Action.workflow == WORKFLOW, TOO_LATE, utcnow())  # what missed its own week
     return f"{week}: {post(ledger, run_id, journal(ledger, week, channel, roi_words.as_message(found)))}"
 
 
@@ -70,27 +70,15 @@ def journal(ledger: Ledger, week: str, channel: str, text: str) -> int:
         known = session.scalar(sa.select(Action.id).where(Action.key == key))
         if known is not None:
             return known
-        payload = PostMessage(text=text).model_dump(mode="json")
-        digest = actions.digest(PostMessage.kind, payload, channel)
         row = Action(
             key=key,
             workflow=WORKFLOW,
-            record_id=None,
-            kind=PostMessage.kind,
-            impact=PostMessage.impact,
             title=f"Tell Slack what the workflows came to in {week}",
-            payload=payload,
-            digest=digest,
             credential=channel,
-            explanation="",
             stage=Stage.SELECTIVE,
-            state="pending",
             expires_at=utcnow() + STALE,
         )
-        session.add(row)
-        session.flush()
-        allowed = {"verdict": "approved", "approver": BY_CARD, "comment": "the channel in flows/weekly_report.py"}
-        session.add(Decision(action_id=row.id, payload=payload, digest=digest, **allowed))
+        team_message.add(session, row, text, "the channel in flows/weekly_report.py")
         return row.id
 
 
@@ -113,13 +101,3 @@ def post(ledger: Ledger, run_id: str, action_id: int) -> str:
     if row.state == "done":
         return "the channel is told" if wanted else "the channel was told before"
     return f"the channel is not told yet: {row.reason or 'another run is at it'}"
-
-
-def _give_up_stale(ledger: Ledger) -> None:
-    """Refuse what could not be posted in its own week."""
-    late = sa.and_(Action.workflow == WORKFLOW, Action.state.in_(act.TO_DO), Action.run_id.is_(None))
-    refused = sa.update(Action).where(late, Action.expires_at <= utcnow())
-    refused = refused.values(state="refused", reason=TOO_LATE, updated_at=utcnow())
-    with ledger.write() as session:
-        for number in session.scalars(refused.returning(Action.id)).all():
-            history.note(session, "action refused", f"actions/{number}")
