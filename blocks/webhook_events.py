@@ -117,15 +117,14 @@ def gmail(body: bytes) -> Said:
     return Said([Arrived(_id(message, "messageId"), "mailbox.changed", payload)])
 
 
-def own(body: bytes, *, signed_at: str = "", id_field: str = "", kind_field: str = "", kind: str = "") -> Said:
+def own(body: bytes, *, signed_at: str = "", id_field: str = "", kind_field: str = "") -> Said:
     """An event of a system of one's own: a JSON object.
 
     Args:
         body: the request's.
         signed_at: the time that was signed along with it, so that the same words at another time are another event.
         id_field: where in the object its id is, as `data.id`; without one it is known by a digest of body and time.
-        kind_field: where it says what happened.
-        kind: what happened, where the object does not say it.
+        kind_field: where it says what happened; without one every event is called `event`.
 
     Raises:
         BadEvent: it is no object, or lacks what was declared.
@@ -135,7 +134,7 @@ def own(body: bytes, *, signed_at: str = "", id_field: str = "", kind_field: str
     if id_field and (isinstance(given, bool) or not isinstance(given, str | int)):
         raise BadEvent(f"{id_field} is missing")
     external_id = _valid_id(str(given), id_field) if id_field else _sha256(signed_at.encode() + b"." + body)
-    said = at_path(payload, kind_field) if kind_field else kind or "event"
+    said = at_path(payload, kind_field) if kind_field else "event"
     return Said([Arrived(external_id, _kind(said, kind_field or "kind"), payload)])
 
 

@@ -1,4 +1,4 @@
-"""Finding every workflow's card, and every prompt."""
+"""Finding every workflow's card, every prompt, and every deployment that is declared."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import yaml
 
 import prompts
 from deployments.errors import CommandError
@@ -35,6 +38,12 @@ def flow_modules() -> Iterator[ModuleType]:
 def cards() -> list[Card]:
     """The card of every flow that has one."""
     return [module.CARD for module in flow_modules() if isinstance(getattr(module, "CARD", None), Card)]
+
+
+def declared_deployments() -> list[dict[str, Any]]:
+    """The entries of prefect.yaml."""
+    found: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    return found
 
 
 def card_of(workflow: str) -> Card:

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
 from prefect import Flow
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -22,7 +21,7 @@ from blocks import connections
 from blocks.gmail import MESSAGE_FIELDS
 from blocks.ledger import Ledger
 from deployments import alerts, triggers, views
-from deployments.cards import flow_files
+from deployments.cards import declared_deployments, flow_files
 from deployments.running import ROOT
 from tasks.card import Card, CardError
 
@@ -41,7 +40,8 @@ class Finding:
 
 def check(*, offline: bool) -> int:
     """Print a row per flow and every problem with its way out; 1 when there is any."""
-    findings = [look_at(path, declared_deployments()) for path in flow_files()]
+    declared = declared_deployments()
+    findings = [look_at(path, declared) for path in flow_files()]
     if not offline:
         for finding in findings:
             finding.problems += missing_credentials([finding.card] if finding.card else [])
@@ -51,7 +51,7 @@ def check(*, offline: bool) -> int:
     for finding in findings:
         for problem in finding.problems:
             views.errors.print(f"flows/{finding.file.name}: {problem}", markup=False, soft_wrap=True)
-    wrong = list(triggers.problems(triggers.TRIGGERS, declared_deployments()))
+    wrong = list(triggers.problems(triggers.TRIGGERS, declared))
     for problem in wrong:
         views.errors.print(f"deployments/triggers.py: {problem}", markup=False, soft_wrap=True)
     return 1 if wrong or any(finding.problems for finding in findings) else 0
@@ -125,12 +125,6 @@ def _deployment_problems(name: str, deployments: list[dict[str, Any]]) -> list[s
     if entry.get("entrypoint") != wanted:
         return [f"prefect.yaml: the entrypoint of {dashed} is {entry.get('entrypoint')}, not {wanted}"]
     return []
-
-
-def declared_deployments() -> list[dict[str, Any]]:
-    """The entries of prefect.yaml."""
-    found: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    return found
 
 
 def missing_credentials(cards: Sequence[Card]) -> Iterator[str]:

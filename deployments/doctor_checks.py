@@ -23,15 +23,15 @@ from blocks.database import with_driver
 from blocks.ledger import Ledger, LedgerError, Run, default_url, utcnow
 from blocks.ledger.store import HEAD
 from deployments import triggers
-from deployments.cards import flow_files
-from deployments.check import declared_deployments, look_at
+from deployments.cards import declared_deployments, flow_files
+from deployments.check import look_at
 from deployments.evidence import assessed
 from deployments.running import HOME
 from deployments.stack import POOL
 from tasks import alerts, credentials, health
 from tasks.card import Card
 from tasks.credentials import LOOK_SECONDS, CredentialState
-from tasks.health_machine import CLOCK_SECONDS, LEAST_FREE, size, skew
+from tasks.health_machine import CLOCK_SECONDS, LEAST_FREE, size, skew, store_of
 from tasks.run import effective_stage, is_dead
 from tasks.side_by_side import side_by_side
 
@@ -150,13 +150,14 @@ def ledger() -> list[Line]:
         version = _version(found)
         if version != HEAD:
             return [_other_version(version)]
-        store = Ledger.open(url)
-        with store.write():  # takes a writer's turn, and writes nothing
+        with Ledger.open(url).write():  # takes a writer's turn, and writes nothing
             pass
+        store = store_of("ledger", found)
     except (sa.exc.SQLAlchemyError, ImportError, LedgerError) as error:
         why = " ".join(str(getattr(error, "orig", None) or error).split())
         return [Line(Level.BROKEN, "ledger", f"cannot be used ({why}): see SIGNOFF_LEDGER_URL, and its database")]
-    return [Line(Level.OK, "ledger", f"{size(_size(store, file))}, can be written, at {found.render_as_string()}")]
+    there = size(store.size + store.wal if store else 0)
+    return [Line(Level.OK, "ledger", f"{there}, can be written, at {found.render_as_string()}")]
 
 
 def _version(url: sa.URL) -> str | None:
@@ -178,13 +179,6 @@ def _other_version(version: str | None) -> Line:
         said = f"has schema {version}; the next command brings it to {HEAD}: make a backup first"
         return Line(Level.WARNING, "ledger", said)
     return Line(Level.BROKEN, "ledger", f"has schema {version}, newer than this Signoff's {HEAD}: update Signoff")
-
-
-def _size(store: Ledger, file: Path | None) -> int:
-    if file is not None:
-        return sum(part.stat().st_size for part in (file, file.with_name(f"{file.name}-wal")) if part.is_file())
-    with store.read() as session:
-        return session.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0
 
 
 def disk() -> list[Line]:

@@ -9,9 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from blocks.webhook_events import at_path
+from deployments.cards import declared_deployments
 from deployments.errors import CommandError
 from deployments.running import ROOT
 
@@ -78,19 +77,13 @@ def parameters_of(trigger: Trigger, payload: Mapping[str, Any] | None) -> dict[s
     return found
 
 
-def entries() -> list[dict[str, Any]]:
-    """The deployments of prefect.yaml."""
-    found: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    return found
-
-
 def refuse_wrong(triggers: Sequence[Trigger] = TRIGGERS) -> None:
     """Return if every trigger can start what it names.
 
     Raises:
         TriggerError: one cannot.
     """
-    for problem in problems(triggers, entries()):
+    for problem in problems(triggers, declared_deployments()):
         raise TriggerError(f"deployments/triggers.py: {problem}")
 
 

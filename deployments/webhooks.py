@@ -27,6 +27,7 @@ from deployments.receiver.endpoints import saved
 from deployments.receiver.postbox import FAILED, IGNORED, NOBODY, STARTED, STORED
 from deployments.stack import RECEIVER_PORT, RECEIVER_URL
 from deployments.triggers import TRIGGERS, NoValue, Trigger, find, parameters_of
+from tasks.plain import counted
 from tasks.retention import redacted_on
 
 STATES = (STORED, STARTED, IGNORED, FAILED)
@@ -67,7 +68,9 @@ def show(number: int, *, as_json: bool) -> int:
         return 0
     views.console.print(Text(f"{event.source} {event.kind}", style="bold"))
     views.console.print(f"Came at {event.received_at:%d %b %Y %H:%M:%S} UTC, as {event.external_id}", markup=False)
-    views.console.print(Text.assemble(_outcome(event), f" ({_attempts(event.attempts)})" if event.attempts else ""))
+    views.console.print(
+        Text.assemble(_outcome(event), f" ({counted(event.attempts, 'attempt')})" if event.attempts else "")
+    )
     if event.flow_run_id:
         views.console.print(f"Run {event.flow_run_id}", style="dim")
     if event.redacted_at:
@@ -299,10 +302,6 @@ def _outcome(event: WebhookEvent) -> Text:
     if event.reason:
         outcome.append(f"\n{views.printable(event.reason)}")
     return outcome
-
-
-def _attempts(count: int) -> str:
-    return "1 attempt" if count == 1 else f"{count} attempts"
 
 
 def _as_json(event: WebhookEvent) -> dict[str, Any]:

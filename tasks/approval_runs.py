@@ -85,7 +85,7 @@ def create(forms: Sequence[Form]) -> list[UUID]:
         deployment_id = _deployment(client)
         for start in range(0, len(forms), BULK):
             some = forms[start : start + BULK]
-            runs = _create_runs(client, deployment_id, some)
+            runs = _runs_of(client, deployment_id, some)
             for _ in concurrently(lambda pair: _save_form(client, *pair), list(zip(some, runs, strict=True))):
                 pass
             made += runs
@@ -205,7 +205,7 @@ def _keyset() -> Keyset:
     return keyset_from_paused_state(_suspended())
 
 
-def _create_runs(client: SyncPrefectClient, deployment_id: UUID, forms: Sequence[Form]) -> list[UUID]:
+def _runs_of(client: SyncPrefectClient, deployment_id: UUID, forms: Sequence[Form]) -> list[UUID]:
     """The suspended runs of these forms, made in one request and one transaction of the server's."""
     wanted = []
     for form in forms:
@@ -222,7 +222,7 @@ def _create_runs(client: SyncPrefectClient, deployment_id: UUID, forms: Sequence
         )
         wanted.append(run.model_dump(mode="json", exclude_unset=True))
     for patience in (*WAITS, None):
-        results = _bulk(client, deployment_id, wanted)
+        results = create_runs(client, deployment_id, wanted)
         failed = next((str(result["error"]) for result in results if result["status"] != "CREATED"), None)
         if failed is None and len(results) == len(wanted):
             break
@@ -233,10 +233,17 @@ def _create_runs(client: SyncPrefectClient, deployment_id: UUID, forms: Sequence
     return [UUID(result["flow_run_id"]) for result in results]
 
 
-def _bulk(client: SyncPrefectClient, deployment_id: UUID, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def create_runs(
+    client: SyncPrefectClient, deployment_id: UUID, wanted: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Make runs of a deployment in one request and one transaction; for each what became of it, as Prefect says it.
+
+    Raises:
+        PrefectHTTPStatusError: Prefect refuses all of them.
+    """
     # One by one they take 40 ms each, mostly transactions; the client has no method yet for the bulk route.
     path: Any = "/deployments/{id}/create_flow_run/bulk"
-    reply = client.request("POST", path, path_params={"id": deployment_id}, json=wanted)
+    reply = client.request("POST", path, path_params={"id": deployment_id}, json=list(wanted))
     results: list[dict[str, Any]] = reply.json()["results"]
     return results
 

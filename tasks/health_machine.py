@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from prefect.client.orchestration import get_client
 
 from blocks import connections
+from blocks.database import with_driver
 from blocks.ledger import Cursor, Ledger, insert
 from blocks.library.store import default_url as library_url
 from tasks.health_finding import EASE, Finding, Look
@@ -67,7 +68,7 @@ class Store:
 
 def stores(ledger: Ledger, now: datetime) -> list[Store]:
     """The ledger, the library and Prefect's database, as far as they can be seen from here, with their growth."""
-    found = [_of_url("ledger", ledger.engine.url), _of_url("library", sa.make_url(library_url()))]
+    found = [store_of("ledger", ledger.engine.url), store_of("library", sa.make_url(with_driver(library_url())))]
     with get_client(sync_client=True) as client:
         home = Path(client.request("GET", "/admin/settings").json()["home"])
     found.append(_of_file("prefect", home / "prefect.db"))
@@ -147,7 +148,8 @@ def size(count: float) -> str:
     return f"{count / GB:,.1f} GB" if abs(count) >= GB else f"{count / MB:,.0f} MB"
 
 
-def _of_url(name: str, url: sa.URL) -> Store | None:
+def store_of(name: str, url: sa.URL) -> Store | None:
+    """The database at an address, with its size; None where it is a file that is not there."""
     if url.get_backend_name() == "sqlite":
         return _of_file(name, Path(url.database or ""))
     engine = sa.create_engine(url)

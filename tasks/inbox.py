@@ -83,8 +83,13 @@ class Waiting:
     confidence: float | None
     created_at: datetime
     expires_at: datetime | None
-    has_form: bool
-    """Whether Prefect has its form, without which nobody can decide yet."""
+    flow_run_id: str | None
+    """The run that is its form in Prefect."""
+
+    @property
+    def has_form(self) -> bool:
+        """Whether Prefect has its form, without which nobody can decide yet."""
+        return self.flow_run_id is not None
 
     @property
     def is_high(self) -> bool:
@@ -205,7 +210,7 @@ def _row(action: Action, title: str | None, confidence: float | None, asked: str
         confidence=confidence,
         created_at=action.created_at,
         expires_at=action.expires_at,
-        has_form=action.flow_run_id is not None,
+        flow_run_id=action.flow_run_id,
     )
 
 

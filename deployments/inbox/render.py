@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from itertools import groupby
@@ -110,11 +110,6 @@ def left(until: datetime | None, now: datetime) -> str:
     if until is None:
         return "no end"
     return f"{age(until - now)} left" if until > now else "expired"
-
-
-def is_soon(until: datetime | None, now: datetime) -> bool:
-    """Whether it runs out within a day."""
-    return until is not None and until - now < timedelta(days=1)
 
 
 def static(name: str) -> bytes:

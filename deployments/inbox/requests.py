@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
+from deployments.receiver.body import BadBody, read_body
 from tasks import inbox
 from tasks.inbox import Filter
 
@@ -50,17 +49,10 @@ async def read_form(request: Request) -> Form:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Refused(415, "this takes a form as a browser sends it")
-    body = b""
     try:
-        async with asyncio.timeout(SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > LARGEST:
-                    raise Refused(413, f"more than {LARGEST:,} bytes")
-    except TimeoutError:
-        raise Refused(408, "too slow") from None
-    except ClientDisconnect:  # nobody hears it
-        raise Refused(400, "the request ended before its form did") from None
+        body = await read_body(request, LARGEST, SECONDS)
+    except BadBody as error:
+        raise Refused(error.status, str(error)) from None
     try:
         found = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:

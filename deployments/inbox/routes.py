@@ -445,8 +445,7 @@ class Pages:
         }
 
     def _form_link(self, sight: Sight) -> str:
-        action = approvals.action_of(self._inbox.ledger, sight.row.id)
-        return f"{ui_url()}/runs/flow-run/{action.flow_run_id}" if action.flow_run_id else ""
+        return f"{ui_url()}/runs/flow-run/{sight.row.flow_run_id}" if sight.row.has_form else ""
 
     def _page(self, session: Session, template: str, **values: Any) -> str:
         return render.page(

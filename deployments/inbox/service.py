@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -27,6 +26,7 @@ from deployments.inbox.routes import Pages
 from deployments.inbox.sessions import Attempts, Doors, Sessions, key
 from deployments.password import AUTH
 from deployments.receiver.endpoints import saved
+from deployments.receiver.threads import Watch, in_threads
 from deployments.running import HOME
 from tasks import approval_notices, approval_slack, approvals, flow_cards
 from tasks.approvals import ApprovalError
@@ -103,19 +103,13 @@ class Inbox:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Send and tell until the end of the block."""
-        ended = threading.Event()
-        threads = [threading.Thread(target=self.holding.watch, args=(ended,), name="signoff-decisions", daemon=True)]
+        watches: dict[str, Watch] = {"signoff-decisions": self.holding.watch}
         if self._tells:
-            threads.append(threading.Thread(target=self._tell, args=(ended,), name="signoff-telling", daemon=True))
-        for thread in threads:
-            thread.start()
+            watches["signoff-telling"] = self._tell
         try:
-            yield
+            async with in_threads(watches, self._woken, seconds=4):
+                yield
         finally:
-            ended.set()
-            self._woken.set()
-            for thread in threads:
-                await asyncio.to_thread(thread.join, 4)
             self._presses.shutdown(wait=False, cancel_futures=True)
 
     def tell_soon(self) -> None:

@@ -12,13 +12,12 @@ import json
 import os
 import secrets
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployments.password import make_private
+from deployments.receiver.limits import Clock, Failures
 
 COOKIE = "signoff_inbox"
 LIFE_SECONDS = 12 * 3600
@@ -29,8 +28,6 @@ STRANGER_SECONDS = 3600
 
 CODE_SECONDS = 120
 """How long a one-time code counts."""
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -129,30 +126,18 @@ class Doors:
 class Attempts:
     """Failures lately: of one address, and of all, this machine's own among them."""
 
-    MOST_ADDRESSES = 10_000
-
     def __init__(self, each: int = 5, every: int = 50, seconds: float = 60.0, clock: Clock = time.monotonic) -> None:
-        self._each, self._seconds, self._clock = each, seconds, clock
-        self._all: deque[float] = deque(maxlen=every)
-        self._by_address: OrderedDict[str, deque[float]] = OrderedDict()
+        self._by_address = Failures(each, seconds, clock)
+        self._all = Failures(every, seconds, clock)
 
     def failed(self, address: str) -> None:
         """One more."""
-        now = self._clock()
-        self._all.append(now)
-        self._by_address.setdefault(address, deque(maxlen=self._each)).append(now)
-        self._by_address.move_to_end(address)
-        if len(self._by_address) > self.MOST_ADDRESSES:
-            self._by_address.popitem(last=False)
+        self._by_address.add(address)
+        self._all.add("all")
 
     def wait(self, address: str) -> float:
         """Seconds until that address may try again; 0 when it may now."""
-        return max(self._left(self._by_address.get(address)), self._left(self._all))
-
-    def _left(self, seen: deque[float] | None) -> float:
-        if not seen or len(seen) < (seen.maxlen or 0):
-            return 0.0
-        return max(0.0, seen[0] + self._seconds - self._clock())
+        return max(self._by_address.wait(address), self._all.wait("all"))
 
 
 def is_password(given: str, kept: str | None) -> bool:

@@ -7,7 +7,6 @@ is wrong.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import threading
@@ -21,7 +20,6 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from blocks.ledger import Ledger, utcnow
 from blocks.vendor import VendorError
@@ -29,10 +27,12 @@ from blocks.webhook_events import BadEvent
 from blocks.webhook_signatures import BadSignature, Headers
 from blocks.webhooks import WebhookEndpoint
 from deployments.inbox.service import Inbox
+from deployments.receiver.body import BadBody, read_body, too_large
 from deployments.receiver.dispatch import Dispatcher
 from deployments.receiver.endpoints import Endpoints
 from deployments.receiver.limits import Limits, Rate, Suspects
 from deployments.receiver.postbox import Postbox, PostboxFull, rows_of
+from deployments.receiver.threads import Watch, in_threads
 from deployments.triggers import TRIGGERS, Trigger
 
 OnInteraction = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -126,25 +126,17 @@ class Hooks:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Store what comes, look for endpoints and start runs until the end of the block."""
-        ended = threading.Event()
-        threads = [
-            threading.Thread(target=self._endpoints.watch, args=(ended,), name="signoff-endpoints", daemon=True),
-            threading.Thread(
-                target=self._dispatcher.watch, args=(ended, self._woken), name="signoff-dispatch", daemon=True
-            ),
-        ]
+        watches: dict[str, Watch] = {
+            "signoff-endpoints": self._endpoints.watch,
+            "signoff-dispatch": lambda ended: self._dispatcher.watch(ended, self._woken),
+        }
         self._postbox.open()
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            self._woken.set()
-            await self._postbox.close()
-            # Daemons: one that waits for Prefect holds up no end. What it leaves undone is stored.
-            for thread in threads:
-                await asyncio.to_thread(thread.join, 2)
+        # What they leave undone is stored.
+        async with in_threads(watches, self._woken, seconds=2):
+            try:
+                yield
+            finally:
+                await self._postbox.close()
 
     async def health(self) -> JSONResponse:
         """Whether it is up, how many events wait for their run, and for how long the oldest has."""
@@ -162,8 +154,8 @@ class Hooks:
             return _refuse(429, "too many bad signatures", wait)
         try:
             body = await _body(request, self._limits)
-        except _Refused as refused:
-            return refused.answer
+        except BadBody as error:
+            return _refuse(error.status, str(error))
         if not self._endpoints.known:
             return _refuse(503, "starting", AGAIN_SECONDS)
         endpoint = self._endpoints.find(source)
@@ -256,29 +248,12 @@ class Guarded:
         return len(headers) > self._limits.headers or size > self._limits.head
 
 
-class _Refused(Exception):
-    def __init__(self, answer: JSONResponse) -> None:
-        self.answer = answer
-
-
 async def _body(request: Request, limits: Limits) -> bytes:
     """The body, as long as it is neither too large nor too slow."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:20]) > limits.body:
-        raise _Refused(_refuse(413, f"more than {limits.body:,} bytes"))
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.body:
-                    raise _Refused(_refuse(413, f"more than {limits.body:,} bytes"))
-                parts.append(part)
-    except TimeoutError:
-        raise _Refused(_refuse(408, "too slow")) from None
-    except ClientDisconnect:  # nobody hears it
-        raise _Refused(_refuse(400, "the request ended before its body did")) from None
-    return b"".join(parts)
+        raise too_large(limits.body)
+    return await read_body(request, limits.body, limits.body_seconds)
 
 
 def _refuse(status: int, why: str, wait: float | None = None) -> JSONResponse:

@@ -26,6 +26,7 @@ from blocks.vendor import REASON_LENGTH
 from deployments.receiver.postbox import FAILED, IGNORED, NOBODY, STARTED, STORED
 from deployments.triggers import NoValue, Trigger, find, parameters_of
 from tasks import alerts
+from tasks.approval_runs import create_runs
 
 EVERY_SECONDS = 2.0
 SOON_SECONDS, LONGEST_SECONDS = 1.0, 60.0
@@ -243,17 +244,14 @@ def create(
     Many in one request and one transaction: on a busy SQLite server every second transaction has no time, and a client
     that makes them one by one waits two seconds each time.
     """
-    path: Any = "/deployments/{id}/create_flow_run/bulk"  # the client has no method yet for the bulk route
     outcomes: dict[int, dict[str, Any]] = {}
     late = ""
     for patience in (*WAITS, None):
         left = [number for number in wanted if number not in outcomes]
         if not left:
             return outcomes, ""
-        reply = client.request(
-            "POST", path, path_params={"id": deployment_id}, json=[wanted[number] for number in left]
-        )
-        for number, result in zip(left, reply.json()["results"], strict=True):
+        results = create_runs(client, deployment_id, [wanted[number] for number in left])
+        for number, result in zip(left, results, strict=True):
             said = str(result.get("error")).partition("\n")[0]  # after that comes SQL, with what is in it
             if result["status"] == "CREATED":
                 outcomes[number] = {"state": STARTED, "flow_run_id": str(result["flow_run_id"])}

@@ -62,33 +62,53 @@ class Rate:
         return 0.0
 
 
-class Suspects:
-    """Addresses whose signatures were bad lately. The oldest are forgotten when there are too many of them."""
+class Failures:
+    """Who has failed lately. The longest ago are forgotten when there are too many of them.
+
+    Args:
+        most: so many failures of one in `seconds`, and they wait until the first of those is as old.
+        seconds: how long one counts.
+        clock: in seconds.
+    """
 
     MOST = 10_000
 
-    def __init__(self, failures: int, seconds: float, clock: Clock = time.monotonic) -> None:
-        self._failures, self._seconds, self._clock = failures, seconds, clock
+    def __init__(self, most: int, seconds: float, clock: Clock = time.monotonic) -> None:
+        self._most, self._seconds, self._clock = most, seconds, clock
         self._seen: OrderedDict[str, deque[float]] = OrderedDict()
-        self.total = 0
-        """Bad signatures since the start."""
 
-    def add(self, address: str) -> None:
-        """One more bad signature from there."""
-        self.total += 1
-        if (key := _network(address)) is None:
-            return
-        self._seen.setdefault(key, deque(maxlen=self._failures)).append(self._clock())
-        self._seen.move_to_end(key)
+    def add(self, who: str) -> None:
+        """One more."""
+        self._seen.setdefault(who, deque(maxlen=self._most)).append(self._clock())
+        self._seen.move_to_end(who)
         if len(self._seen) > self.MOST:
             self._seen.popitem(last=False)
 
-    def wait(self, address: str) -> float:
-        """Seconds until that address is listened to again; 0 when it is."""
-        seen = self._seen.get(_network(address) or "")
-        if not seen or len(seen) < self._failures:
+    def wait(self, who: str) -> float:
+        """Seconds until they may try again; 0 when they may now."""
+        seen = self._seen.get(who)
+        if not seen or len(seen) < self._most:
             return 0.0
         return max(0.0, seen[0] + self._seconds - self._clock())
+
+
+class Suspects(Failures):
+    """Addresses whose signatures were bad lately."""
+
+    def __init__(self, failures: int, seconds: float, clock: Clock = time.monotonic) -> None:
+        super().__init__(failures, seconds, clock)
+        self.total = 0
+        """Bad signatures since the start."""
+
+    def add(self, who: str) -> None:
+        """One more bad signature from an address."""
+        self.total += 1
+        if network := _network(who):
+            super().add(network)
+
+    def wait(self, who: str) -> float:
+        """Seconds until that address is listened to again; 0 when it is."""
+        return super().wait(_network(who) or "")
 
 
 def _network(address: str) -> str | None:

@@ -18,6 +18,7 @@ from prefect.states import Cancelled, Pending, Running
 from blocks.ledger import Ledger, WebhookEvent, utcnow
 from blocks.webhook_events import Arrived
 from deployments import triggers
+from deployments.cards import declared_deployments
 from deployments.receiver import dispatch
 from deployments.receiver.dispatch import BATCH, Dispatcher, NotNow
 from deployments.receiver.postbox import rows_of, store
@@ -279,7 +280,7 @@ class TestTrouble:
 class TestTriggers:
     def test_those_of_the_repository_hold(self) -> None:
         triggers.refuse_wrong()
-        assert list(triggers.problems(TRIGGERS, triggers.entries())) == []
+        assert list(triggers.problems(TRIGGERS, declared_deployments())) == []
 
     @pytest.mark.parametrize(
         ("wrong", "why"),
@@ -308,6 +309,6 @@ class TestTriggers:
 
     def test_a_parameter_that_the_flow_has_may_be_taken_from_the_event(self) -> None:
         assert (
-            list(triggers.problems((Trigger("s", "billing-agent", parameters={"limit": "n"}),), triggers.entries()))
+            list(triggers.problems((Trigger("s", "billing-agent", parameters={"limit": "n"}),), declared_deployments()))
             == []
         )
