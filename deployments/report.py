@@ -32,15 +32,13 @@ def report(
     workflows: Sequence[str], *, days: int, html: str | None, timezone: str, given: roi.Assumptions, as_json: bool
 ) -> int:
     """Print the report of the newest days, and write the page if one is asked for."""
-    known = cards()
-    ledger = Ledger.open()
     try:
         period = last_days(days, zone_of(timezone), utcnow())
     except PeriodError as error:
         raise CommandError(str(error)) from error
-    found = roi.report(ledger, known, period, given)
+    found = roi.report(Ledger.open(), cards(), period, given)
     if workflows:
-        found = roi.report(ledger, known, period, given, _named(workflows, found))
+        found = found.only(_named(workflows, found))
     if html is not None:
         _write(Path(html), found)
     if as_json:
@@ -269,8 +267,7 @@ def _show_advice(found: Report) -> None:
         return
     views.console.print(Text("\nWhat to improve next", style="bold"))
     for number, one in enumerate(advice[:FIRST], start=1):
-        worth = f" (up to {hours(one.minutes)})" if one.minutes else ""
-        views.console.print(Text(f"{number}. {views.printable(f'{one.workflow}: {one.said}{worth}')}"))
+        views.console.print(Text(f"{number}. {views.printable(roi_words.counsel(one))}"))
         views.console.print(Text(f"   {views.printable(one.command)}", style="cyan"), soft_wrap=True)
     if len(advice) > FIRST:
         views.console.print(Text(f"{len(advice) - FIRST} more with --html or --json.", style="dim"))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any, Literal, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from prefect.client.orchestration import get_client
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -27,6 +27,7 @@ from tasks.actions import Address, SendReply
 from tasks.card import Card
 from tasks.performers import gmail as mail
 from tasks.performers.base import Attempt, InDoubt
+from tasks.periods import PeriodError, zone_of
 
 Kind = Literal["slack", "gmail", "outgoing-webhook"]
 KINDS: tuple[Kind, ...] = ("slack", "gmail", "outgoing-webhook")
@@ -61,10 +62,9 @@ class Settings(BaseModel):
     @classmethod
     def _is_known(cls, name: str) -> str:
         try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"there is no time zone {name!r}: give one such as Europe/Berlin") from None
-        return name
+            return zone_of(name).key
+        except PeriodError as error:
+            raise ValueError(str(error)) from None
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether people want to hear nothing at this moment."""

@@ -119,13 +119,14 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 # In SQL
 
 
+def inside(column: sa.SQLColumnExpression[datetime], period: Period) -> sa.ColumnElement[bool]:
+    """Whether a time is in the period."""
+    return sa.and_(column >= period.since, column < period.until)
+
+
 def within(column: sa.SQLColumnExpression[datetime], period: Period) -> sa.ColumnElement[bool]:
     """Whether a time is in the period, or in the one before it."""
-    before = period.before
-    return sa.or_(
-        sa.and_(column >= period.since, column < period.until),
-        sa.and_(column >= before.since, column < before.until),
-    )
+    return sa.or_(inside(column, period), inside(column, period.before))
 
 
 def day_of(column: sa.SQLColumnExpression[datetime], period: Period, dialect: str) -> sa.ColumnElement[str]:

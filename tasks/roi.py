@@ -8,7 +8,7 @@ The arithmetic of a report, over what the ledger says and nothing else. Its figu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -153,6 +153,11 @@ class Report:
         """The workflows whose minutes nobody can count."""
         return tuple(each.workflow for each in self.workflows if each.card is None)
 
+    def only(self, workflows: Collection[str]) -> Report:
+        """The same of some workflows."""
+        chosen = tuple(each for each in self.workflows if each.workflow in workflows)
+        return replace(self, workflows=chosen, begins=_begins(chosen))
+
     @property
     def is_young(self) -> bool:
         """Whether the ledger begins within the period."""
@@ -170,7 +175,6 @@ def report(
     cards: Sequence[Card],
     period: Period,
     assumptions: Assumptions = Assumptions(),
-    only: Collection[str] | None = None,
 ) -> Report:
     """What happened in a period, and in the one before.
 
@@ -179,17 +183,21 @@ def report(
         cards: of all workflows that there are.
         period: the time.
         assumptions: what a person says.
-        only: these workflows; None for every one that has a card or a record.
+
+    Returns:
+        The report of every workflow that has a card or a record.
     """
     with ledger.read() as session:
-        cube = roi_figures.counted(session, period, only)
+        cube = roi_figures.counted(session, period)
         details = roi_details.read(session, period)
     by_name = {card.workflow: card for card in cards}
-    names = {key.workflow for key in cube} | set(by_name) | set(details.begins)
-    chosen = sorted(names if only is None else names & set(only))
-    workflows = tuple(_workflow(name, by_name.get(name), cube, details, period, assumptions) for name in chosen)
-    begins = min((each.begins for each in workflows if each.begins), default=None)
-    return Report(period, assumptions, workflows, begins)
+    names = sorted({key.workflow for key in cube} | set(by_name) | set(details.begins))
+    workflows = tuple(_workflow(name, by_name.get(name), cube, details, period, assumptions) for name in names)
+    return Report(period, assumptions, workflows, _begins(workflows))
+
+
+def _begins(workflows: Sequence[WorkflowReport]) -> datetime | None:
+    return min((each.begins for each in workflows if each.begins), default=None)
 
 
 def _workflow(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from blocks.ledger import Action, Decision, Evaluation, Mirror, ModelCall, Promp
 from tasks import mirror, records
 from tasks.actions import KINDS
 from tasks.card import Stage
-from tasks.periods import Period
+from tasks.periods import Period, day_of, inside
 from tasks.retention import ours
 from tasks.roi_figures import by_people, sum_of
 
@@ -138,18 +138,14 @@ def read(session: Session, period: Period) -> Details:
     )
 
 
-def _in(period: Period) -> Callable[[Any], sa.ColumnElement[bool]]:
-    return lambda column: sa.and_(column >= period.since, column < period.until)
-
-
 def _kinds(session: Session, period: Period) -> dict[str, list[KindFigures]]:
     """What was done or decided on, the most frequent first."""
     by = Action.workflow, Action.kind
     done = sa.select(*by, sa.func.count()).join(Receipt, Receipt.action_id == Action.id)
-    done = done.where(_in(period)(Receipt.created_at), Action.record_id.is_not(None)).group_by(*by)
+    done = done.where(inside(Receipt.created_at, period), Action.record_id.is_not(None)).group_by(*by)
     counts = sa.func.count(), sum_of(Decision.verdict == "rejected"), sum_of(Decision.edited)
     decided = sa.select(*by, *counts).join(Decision, Decision.action_id == Action.id)
-    decided = decided.where(_in(period)(Decision.created_at), by_people()).group_by(*by)
+    decided = decided.where(inside(Decision.created_at, period), by_people()).group_by(*by)
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for workflow, kind, count in session.execute(done).tuples():
         found[workflow, kind]["done"] = count
@@ -165,7 +161,7 @@ def _latencies(session: Session, period: Period) -> dict[str, Latency]:
     took = (
         sa.select(Action.workflow, _seconds(Action.created_at, Decision.created_at, session).label("seconds"))
         .join(Decision, Decision.action_id == Action.id)
-        .where(_in(period)(Decision.created_at), by_people())
+        .where(inside(Decision.created_at, period), by_people())
         .subquery()
     )
     row_number = sa.func.row_number().over(partition_by=took.c.workflow, order_by=took.c.seconds)
@@ -190,7 +186,7 @@ def _reasons(session: Session, period: Period) -> dict[str, list[tuple[str, int]
     """Why records of the period were set aside, in our own words: what follows their colon may be a sender's."""
     query = (
         sa.select(Record.workflow, Record.reason, sa.func.count())
-        .where(_in(period)(Record.created_at), Record.state == records.QUARANTINED, Record.source != mirror.SOURCE)
+        .where(inside(Record.created_at, period), Record.state == records.QUARANTINED, Record.source != mirror.SOURCE)
         .group_by(Record.workflow, Record.reason)
     )
     found: dict[str, Counter[str]] = defaultdict(Counter)
@@ -203,9 +199,7 @@ def _spending(session: Session, period: Period) -> dict[str, Spending]:
     last = period.until - timedelta(microseconds=1)
     month = last.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     calls = ModelCall
-    day = sa.func.date(calls.created_at, type_=sa.String)
-    if session.get_bind().dialect.name == "postgresql":
-        day = sa.func.to_char(sa.func.timezone("UTC", calls.created_at), "YYYY-MM-DD", type_=sa.String)
+    day = day_of(calls.created_at, replace(period, zone=ZoneInfo("UTC")), session.get_bind().dialect.name)
     query = (
         sa.select(calls.workflow, day, sa.func.sum(calls.cost))
         .where(calls.created_at >= min(month, period.since), calls.created_at < period.until)
@@ -267,12 +261,12 @@ def _by_hand(session: Session) -> dict[str, ByHand]:
 
 
 def _evaluations(session: Session, period: Period) -> dict[str, Decimal]:
-    query = sa.select(Evaluation.prompt, sa.func.sum(Evaluation.cost)).where(_in(period)(Evaluation.created_at))
+    query = sa.select(Evaluation.prompt, sa.func.sum(Evaluation.cost)).where(inside(Evaluation.created_at, period))
     return dict(session.execute(query.group_by(Evaluation.prompt)).tuples().all())
 
 
 def _unproven(session: Session, period: Period) -> dict[str, int]:
     proven = sa.exists().where(Receipt.action_id == Action.id)
-    done = Action.state == "done", _in(period)(Action.updated_at), ~proven
+    done = Action.state == "done", inside(Action.updated_at, period), ~proven
     query = sa.select(Action.workflow, sa.func.count()).where(*done).group_by(Action.workflow)
     return dict(session.execute(query).tuples().all())

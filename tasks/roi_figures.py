@@ -6,7 +6,7 @@ which the last of it was done, a decision and a model call on their own. So each
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
@@ -143,9 +143,9 @@ def total(some: Iterable[Figures]) -> Figures:
     return found
 
 
-def counted(session: Session, period: Period, workflows: Collection[str] | None = None) -> Cube:
-    """What happened in the period and in the one before it; of some workflows, or of all."""
-    look = _Look(session, period, workflows)
+def counted(session: Session, period: Period) -> Cube:
+    """What happened in the period and in the one before it."""
+    look = _Look(session, period)
     cube: Cube = {}
     for query in (look.came_in(), look.used(), look.decided(), look.expired(), look.performed(), look.asked()):
         for workflow, version, day, *counts in session.execute(query).tuples():
@@ -160,8 +160,8 @@ def counted(session: Session, period: Period, workflows: Collection[str] | None 
 class _Look:
     """The queries. Each gives workflow, prompt version and day, and then figures by their names."""
 
-    def __init__(self, session: Session, period: Period, workflows: Collection[str] | None) -> None:
-        self.period, self.workflows = period, workflows
+    def __init__(self, session: Session, period: Period) -> None:
+        self.period = period
         self.dialect = session.get_bind().dialect.name
 
     def came_in(self) -> sa.Select[Any]:
@@ -181,7 +181,7 @@ class _Look:
             )
             .outerjoin(Action, Action.record_id == Record.id)
             # What was done by hand in the mirror was no work of the workflow.
-            .where(within(Record.created_at, self.period), Record.source != mirror.SOURCE, self._mine(Record.workflow))
+            .where(within(Record.created_at, self.period), Record.source != mirror.SOURCE)
             .group_by(Record.id)
             .subquery()
         )
@@ -211,7 +211,7 @@ class _Look:
         lately = (
             sa.select(Action.record_id)
             .join(Receipt, Receipt.action_id == Action.id)
-            .where(within(Receipt.created_at, self.period), Action.record_id.is_not(None), self._mine(Action.workflow))
+            .where(within(Receipt.created_at, self.period), Action.record_id.is_not(None))
         )
         turned_down = sa.and_(Decision.approver.not_in(NOBODY), Decision.verdict == "rejected")
         each = (
@@ -250,7 +250,7 @@ class _Look:
             )
             .join(Action, Action.id == Decision.action_id)
             .outerjoin(Record, Record.id == Action.record_id)
-            .where(within(Decision.created_at, self.period), by_people(), self._mine(Action.workflow))
+            .where(within(Decision.created_at, self.period), by_people())
             .group_by(Action.workflow, Record.prompt_version, sa.func.coalesce(Action.record_id, -Action.id))
             .group_by(sa.case((Decision.created_at >= self.period.since, 1), else_=0))
             .subquery()
@@ -274,7 +274,7 @@ class _Look:
             query.select_from(Decision)
             .join(Action, Action.id == Decision.action_id)
             .outerjoin(Record, Record.id == Action.record_id)
-            .where(Decision.verdict == "expired", within(Decision.created_at, self.period), self._mine(Action.workflow))
+            .where(Decision.verdict == "expired", within(Decision.created_at, self.period))
         )
 
     def performed(self) -> sa.Select[Any]:
@@ -289,7 +289,7 @@ class _Look:
             query.select_from(Receipt)
             .join(Action, Action.id == Receipt.action_id)
             .join(Record, Record.id == Action.record_id)
-            .where(within(Receipt.created_at, self.period), self._mine(Action.workflow))
+            .where(within(Receipt.created_at, self.period))
         )
 
     def asked(self) -> sa.Select[Any]:
@@ -305,13 +305,10 @@ class _Look:
             output_tokens=sa.func.sum(calls.output_tokens),
             usd=sa.func.sum(calls.cost),
         )
-        return query.where(within(calls.created_at, self.period), self._mine(calls.workflow))
+        return query.where(within(calls.created_at, self.period))
 
     def _day(self, column: Any) -> sa.ColumnElement[str]:
         return day_of(column, self.period, self.dialect)
-
-    def _mine(self, column: Any) -> sa.ColumnElement[bool]:
-        return sa.true() if self.workflows is None else column.in_(self.workflows)
 
 
 def _grouped(by: tuple[Any, Any, Any], **figures: Any) -> sa.Select[Any]:

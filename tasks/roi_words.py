@@ -161,12 +161,12 @@ def as_message(found: Report) -> str:
         wrong = f"; {went_wrong(each)}" if each.now.ended else ""
         lines.append(f"• {each.workflow}: {became(each.now)}{saved}; {dollars(each.now.usd)}{wrong}")
     if advice := roi_advice.advise(found)[:FIRST]:
-        lines += ["To improve next:", *(f"{n}. {sentence(one)}" for n, one in enumerate(advice, start=1))]
+        lines += ["To improve next:", *(f"{n}. {counsel(one)}: {one.command}" for n, one in enumerate(advice, start=1))]
     lines.append("All of it: signoff report --html report.html")
     return "\n".join(map(one_line, lines))
 
 
-def sentence(advice: Advice) -> str:
-    """With its workflow, what it could bring, and the command."""
+def counsel(advice: Advice) -> str:
+    """What is advised, with its workflow and what it could bring."""
     worth = f" (up to {hours(advice.minutes)})" if advice.minutes else ""
-    return f"{advice.workflow}: {advice.said}{worth}: {advice.command}"
+    return f"{advice.workflow}: {advice.said}{worth}"

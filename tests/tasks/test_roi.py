@@ -44,7 +44,9 @@ def week(books: Books) -> Callable[..., WorkflowReport]:
 
     def look(given: Assumptions = USUAL, cards: Sequence[Card] = (CARD,), zone: str = "UTC") -> WorkflowReport:
         books.write()
-        (found,) = roi.report(books.ledger, cards, last_days(7, zone_of(zone), NOW), given, ["lead-triage"]).workflows
+        (found,) = (
+            roi.report(books.ledger, cards, last_days(7, zone_of(zone), NOW), given).only(["lead-triage"]).workflows
+        )
         return found
 
     return look
