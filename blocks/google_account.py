@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from blocks.google import GoogleHttp
 
 P = TypeVar("P", bound=Part)
+TOKENS = "https://oauth2.googleapis.com/token"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class GoogleAccount(BaseModel):
     refresh_token: SecretStr
     address: str
     token_address: str = Field(
-        default="https://oauth2.googleapis.com/token",
+        default=TOKENS,
         title="Token address",
         description="Google's token endpoint. Change it together with the address.",
     )

@@ -23,10 +23,10 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import httpx
 from pydantic import SecretStr
 
+from blocks.google_account import TOKENS
 from blocks.vendor import Failures, without_frames
 
 GOOGLES_PAGE = "https://accounts.google.com/o/oauth2/v2/auth"
-GOOGLES_TOKENS = "https://oauth2.googleapis.com/token"
 BESIDE_TOKENS = "o/oauth2/v2/auth"
 """Where the page is at a sandbox, next to its token endpoint."""
 
@@ -76,7 +76,7 @@ class Granted:
 
 def page_of(token_address: str) -> str:
     """The address of the consent page that belongs to a token endpoint."""
-    return GOOGLES_PAGE if token_address == GOOGLES_TOKENS else urljoin(token_address, BESIDE_TOKENS)
+    return GOOGLES_PAGE if token_address == TOKENS else urljoin(token_address, BESIDE_TOKENS)
 
 
 @dataclass

@@ -296,7 +296,7 @@ def _as_a_name(kind: type[Paper], segment: Segment) -> Reading | None:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\W_]", "", LEGAL_FORM.sub("", name)).casefold()
+    return _squeezed(LEGAL_FORM.sub("", name))
 
 
 def _agrees(rows: Sequence[Sequence[Segment]], number: int, place: int, name: str, domains: Collection[str]) -> bool:

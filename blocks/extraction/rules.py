@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
@@ -18,7 +18,7 @@ from blocks.extraction import parties, phrases, sums, tables
 from blocks.extraction.labels import CLAUSE, PROSE, Hit, Segment, every, hits, segments
 from blocks.extraction.recognition import is_addressed, is_title, recognition
 from blocks.extraction.values import Habits, Reading, Spot, Value, find, habits_of, read, weekdays
-from prompts.document_intake.schemas import OTHER, LineSum, Paper, Sum, mark_of, marks, schemas
+from prompts.document_intake.schemas import OTHER, LineSum, Paper, Sum, mark_of, marks, rule_of, schemas
 from prompts.document_intake.schemas.kinds import (
     Amount,
     Code,
@@ -135,8 +135,13 @@ def extract(kind: type[Paper], text: str, own: str = "") -> Found:
     rows = segments(from_text(text))[:MOST_ROWS]
     habits = habits_of(text)
     rows = [told for row in rows if (told := [cell for cell in row if not is_addressed(cell.text)])]
+    rule = _sum_of(kind)
+    amounts = sums.said(kind, rows, habits, rule) if rule else []
     candidates = [*_labelled(kind, rows, habits), *_unlabelled(kind, rows, habits), *_summed(kind, rows, habits)]
     candidates += _around_tax(kind, rows, habits)
+    candidates += _means(
+        kind, rows, {row.printed.strip("€$£ ") for row in amounts if rule and rule.total in row.fields}
+    )
     named = [
         (one.field, one.printed, one.reading, one.page, one.score)
         for one in candidates
@@ -152,8 +157,7 @@ def extract(kind: type[Paper], text: str, own: str = "") -> Found:
     values = {name: guess for name, _, _ in marks(kind) if (guess := _best(name, kind, candidates))}
     values |= _that_add_up(kind, candidates)
     extra = Decimal(0)
-    if rule := _sum_of(kind):
-        amounts = sums.said(kind, rows, habits, rule)
+    if rule:
         settled, extra = _settled(rule, amounts)
         values |= settled
         values |= _contradicted(rule, amounts, values, candidates, extra)
@@ -282,7 +286,7 @@ def _lines(
 ) -> tuple[tuple[tables.Line, ...], tuple[str, ...]]:
     """The lines below a heading, or else those that add up without one; and what is not clear about them."""
     headed = tables.lines(kind, rows, habits)
-    rule = next((rule for rule in kind.rules if isinstance(rule, LineSum)), None)
+    rule = rule_of(kind, LineSum)
     if rule is None:
         return headed, ()
     clear = {name: one for name, one in values.items() if not one.others}
@@ -587,8 +591,6 @@ def _unlabelled(kind: type[Paper], rows: list[list[Segment]], habits: Habits) ->
             for segment in (cell for row in rows for cell in row):
                 if law := phrases.governing(segment.text):
                     yield Candidate(name, law, Reading(law), segment.page, BESIDE)
-        elif isinstance(mark, Means):
-            yield from _means(kind, name, rows, habits)
     yield from _only_day(kind, rows, habits)
     yield from _own_day(kind, rows, habits)
     numbers = [name for name, _, mark in marks(kind) if isinstance(mark, Code)]
@@ -610,15 +612,10 @@ def _unlabelled(kind: type[Paper], rows: list[list[Segment]], habits: Habits) ->
                     yield from _next_to(first_day, rows[y][x + 1], habits)
 
 
-def _means(kind: type[Paper], name: str, rows: list[list[Segment]], habits: Habits) -> Iterator[Candidate]:
-    """By what was paid, where no label says it: on the line of the card or of the cash."""
-    rule = _sum_of(kind)
-    totals = {
-        row.printed.strip("€$£ ")
-        for row in (sums.said(kind, rows, habits, rule) if rule else ())
-        if rule and rule.total in row.fields
-    }
-    for row in rows:
+def _means(kind: type[Paper], rows: list[list[Segment]], totals: Collection[str]) -> Iterator[Candidate]:
+    """By what was paid, where no label says it: on the line of the card or of the cash, beside a total."""
+    names = [name for name, _, mark in marks(kind) if isinstance(mark, Means)]
+    for name, row in ((name, row) for name in names for row in rows):
         text = "  ".join(cell.text for cell in row)
         for total in totals or {""}:
             if len(text) <= MOST_OF_A_LINE and (said := phrases.means_paid(text, total)):

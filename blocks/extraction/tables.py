@@ -11,7 +11,7 @@ from functools import cache
 from blocks.extraction.labels import Segment, hits
 from blocks.extraction.phrases import MEANS
 from blocks.extraction.values import Habits, Reading, find, read
-from prompts.document_intake.schemas import LineSum, Paper, PaperLine, Product, Sum, line_of, marks
+from prompts.document_intake.schemas import LineSum, Paper, PaperLine, Product, Sum, line_of, marks, rule_of
 from prompts.document_intake.schemas.kinds import Amount, Count, Printed, Words
 
 FEWEST_COLUMNS = 2
@@ -124,7 +124,7 @@ def is_paid(row: Sequence[Segment]) -> bool:
 
 def above_a_sum(kind: type[Paper], found: Sequence[Line], sums: Collection[Decimal]) -> tuple[Line, ...]:
     """Lines without those from one on that is the sum of all before it, unless all of them add up."""
-    rule = next((rule for rule in kind.rules if isinstance(rule, LineSum)), None)
+    rule = rule_of(kind, LineSum)
     if rule is None or len(found) < 3:
         return tuple(found)
     amounts = [Decimal(str(one.reading.value)) if (one := line.cells.get(rule.column)) else None for line in found]
@@ -147,7 +147,7 @@ def doubts_of(
         return ()
     columns = {name: mark for name, _, mark in marks(line)}
     words = next((name for name, mark in columns.items() if isinstance(mark, Words)), None)
-    rule = next((rule for rule in kind.rules if isinstance(rule, Product)), None)
+    rule = rule_of(kind, Product)
     doubts: list[str] = []
     for place, one in enumerate(found, start=1):
         said = one.cells.get(words) if words else None
@@ -183,7 +183,7 @@ def unheaded(
     Without a heading nothing but this shows that they are lines: where it is not so, none is told.
     """
     line = line_of(kind)
-    rule = next((rule for rule in kind.rules if isinstance(rule, LineSum)), None)
+    rule = rule_of(kind, LineSum)
     if line is None or rule is None:
         return ()
     columns = {name: mark for name, _, mark in marks(line)}
@@ -298,7 +298,7 @@ def _factors(
     kind: type[Paper], columns: dict[str, Printed], row: Sequence[Segment], amount: Cell, habits: Habits
 ) -> dict[str, Cell]:
     """How many at which price, where two numbers of the row are shown to be that by their product."""
-    rule = next((rule for rule in kind.rules if isinstance(rule, Product)), None)
+    rule = rule_of(kind, Product)
     if rule is None or not set(rule.factors) <= set(columns):
         return {}
     count, price = rule.factors
@@ -403,7 +403,7 @@ def _line(
         said = next((each for each in row if id(each) not in used and re.search(r"[^\W\d_]{3}", each.text)), None)
         if said and (cell := _cell(words[1], said, habits)):
             cells = {words[0]: cell, **cells}
-    rule = next((rule for rule in kind.rules if isinstance(rule, LineSum)), None)
+    rule = rule_of(kind, LineSum)
     amount = cells.get(rule.column) if rule else None
     if amount:
         cells |= {
@@ -416,7 +416,7 @@ def _line(
 
 def _fits(kind: type[Paper], cells: dict[str, Cell], name: str, cell: Cell) -> bool:
     """Whether a factor that was found by its product is missing, and agrees with the other if that is there."""
-    rule = next((rule for rule in kind.rules if isinstance(rule, Product)), None)
+    rule = rule_of(kind, Product)
     if rule is None or name in cells:
         return False
     other = next(each for each in rule.factors if each != name)

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from blocks.drive import Drive
 from blocks.gmail import Gmail
-from blocks.google_consent import GOOGLES_PAGE, GOOGLES_TOKENS, Client, Consent, missing, page_of, refresh
+from blocks.google_account import TOKENS
+from blocks.google_consent import GOOGLES_PAGE, Client, Consent, missing, page_of, refresh
 from blocks.vendor import Failures, VendorError
 from sandbox import credentials
 from sandbox.client import Sandbox
@@ -81,7 +82,7 @@ def test_the_page_is_asked_for_offline_access_with_pkce_and_nothing_more(attempt
 
 
 def test_googles_own_page_and_token_endpoint_belong_together() -> None:
-    assert page_of(GOOGLES_TOKENS) == GOOGLES_PAGE
+    assert page_of(TOKENS) == GOOGLES_PAGE
     assert page_of("http://127.0.0.1:1/google/token") == "http://127.0.0.1:1/google/o/oauth2/v2/auth"
 
 

@@ -23,6 +23,7 @@ from prompts.document_intake.schemas.paper import (
     line_of,
     mark_of,
     marks,
+    rule_of,
     title_of,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "line_of",
     "mark_of",
     "marks",
+    "rule_of",
     "schemas",
     "title_of",
     "told",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, get_args
+from typing import ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from prompts.document_intake.schemas.kinds import Printed
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ def marks(kind: type[BaseModel]) -> Iterator[tuple[str, FieldInfo, Printed]]:
 def mark_of(kind: type[BaseModel], name: str) -> Printed:
     """A field's mark. Raises KeyError where there is no such field."""
     return next((mark for each, _, mark in marks(kind) if each == name), None) or _unknown(kind, name)
+
+
+def rule_of(kind: type[Paper], of: type[R]) -> R | None:
+    """Its first rule of a type, if it has one."""
+    return next((rule for rule in kind.rules if isinstance(rule, of)), None)
 
 
 def line_of(kind: type[Paper]) -> type[PaperLine] | None:
