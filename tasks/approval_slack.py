@@ -26,7 +26,7 @@ from blocks.guard import guarded_by
 from blocks.ledger import Action, Ledger, Notice, insert, utcnow
 from blocks.slack import Slack
 from blocks.vendor import VendorError
-from tasks import approvals, assign, inbox
+from tasks import approvals, assign, inbox, notices
 from tasks.actions import BY_CARD, Impact
 from tasks.approvals import ApprovalError
 from tasks.card import Card
@@ -399,20 +399,8 @@ def _take_new(ledger: Ledger, at: Desk) -> Held:
 
 def _left_behind(ledger: Ledger, at: Desk) -> Held:
     """The messages whose sender has let go or is gone, each now ours."""
-    begun = sa.and_(Notice.channel == at.channel, Notice.state == SENDING, Notice.key.startswith(KEY))
-    with ledger.read() as session:
-        if session.scalar(sa.select(Notice.id).where(begun).limit(1)) is None:
-            return []
-    found: dict[str, tuple[Claim, list[int]]] = {}
-    with ledger.write() as session:
-        for row in session.scalars(sa.select(Notice).where(begun).order_by(Notice.id)):
-            claim = Claim.read(row.reason)
-            if claim.message not in found and not claim.is_given_up:
-                continue
-            mine, ids = found.setdefault(claim.message, (replace(claim, process=this_process()), []))
-            ids.append(int(row.key.split("/")[1]))
-            row.reason, row.attempts = str(mine), row.attempts + 1
-    return list(found.values())
+    found = notices.left_behind(ledger, sa.and_(Notice.channel == at.channel, Notice.key.startswith(KEY)))
+    return [(claim, [int(row.key.split("/")[1]) for row in rows]) for claim, rows in found]
 
 
 def _send(

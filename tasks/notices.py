@@ -110,6 +110,28 @@ class Claim:
         return gone if gone is not None else utcnow() - self.since > STUCK
 
 
+def left_behind(ledger: Ledger, mine: sa.ColumnElement[bool]) -> list[tuple[Claim, list[Notice]]]:
+    """The messages whose sender has let go or is gone, each now ours: two that look at once do not take the same.
+
+    Args:
+        ledger: where they are.
+        mine: which notices are looked through.
+    """
+    begun = sa.select(Notice).where(mine, Notice.state == SENDING).order_by(Notice.id)
+    with ledger.read() as session:
+        if session.scalar(begun.limit(1)) is None:
+            return []
+    found: dict[str, tuple[Claim, list[Notice]]] = {}
+    with ledger.write() as session:
+        for row in session.scalars(begun):
+            claim = Claim.read(row.reason)
+            if claim.is_given_up:
+                ours, rows = found.setdefault(claim.message, (replace(claim, process=this_process()), []))
+                rows.append(row)
+                row.reason, row.attempts = str(ours), row.attempts + 1
+    return list(found.values())
+
+
 def tell(
     ledger: Ledger,
     key: str,
@@ -298,26 +320,10 @@ class _Delivery:
     def run(self) -> None:
         """First what somebody was sending who is gone, then what is new; until the channel says no."""
         with guarded_by(discipline(self._ledger)):
-            goes_on = all([self._take_up(held) for held in self._left_behind()])
+            left = left_behind(self._ledger, Notice.channel == self.channel.name)
+            goes_on = all([self._take_up(self._hold(rows, claim)) for claim, rows in left])
             while goes_on and not self._quiet and (held := self._take_new()):
                 goes_on = self._send(held)
-
-    def _left_behind(self) -> list[_Held]:
-        """The messages whose sender is gone, each now ours: two that look at once do not take the same."""
-        with self._ledger.read() as session:
-            if session.scalar(sa.select(Notice.id).where(self._mine(SENDING)).limit(1)) is None:
-                return []
-        with self._ledger.write() as session:
-            rows = session.scalars(sa.select(Notice).where(self._mine(SENDING)).order_by(Notice.id)).all()
-            by_message: dict[str, list[Notice]] = {}
-            for row in rows:
-                if (claim := Claim.read(row.reason)).is_given_up:
-                    by_message.setdefault(claim.message, []).append(row)
-            held = [self._hold(rows, Claim.read(rows[0].reason)) for rows in by_message.values()]
-            for each in held:
-                each.claim = replace(each.claim, process=this_process())
-                session.execute(_these(each.ids).values(reason=str(each.claim), attempts=Notice.attempts + 1))
-        return held
 
     def _take_new(self) -> _Held | None:
         """What waits: all notices about alerts together, or one of another kind."""
