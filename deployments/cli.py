@@ -79,11 +79,36 @@ def up(
         "127.0.0.1"
     ),
     password: Annotated[bool, Parameter(negative="", help="Ask for a password on this machine, too.")] = False,
+    servers: Annotated[int, Parameter(help="API servers, on ports that follow each other.")] = 1,
+    workers: Annotated[int, Parameter(help="Workers.")] = 1,
+    runs: Annotated[int | None, Parameter(help="The most runs that a worker has at once. By default any number.")] = (
+        None
+    ),
+    database: Annotated[
+        str | None, Parameter(help="Prefect's own database, postgresql://user@host/prefect. By default a file.")
+    ] = None,
+    redis: Annotated[str | None, Parameter(help="What several servers share, such as redis://127.0.0.1:6379.")] = None,
 ) -> int:
-    """Start the Prefect server, a worker and every deployment on this machine, until Ctrl-C."""
+    """Start the Prefect server, a worker and every deployment on this machine, until Ctrl-C.
+
+    Whatever ends by itself is started again.
+    """
+    from deployments.scale import Scale
     from deployments.up import up
 
-    return up(port, host, ask_password=password)
+    scale = Scale(servers=servers, workers=workers, runs=runs, database=database, redis=redis)
+    return up(port, host, ask_password=password, scale=scale)
+
+
+@app.command(group=start)
+def deploy() -> int:
+    """Put every deployment on the Prefect server at PREFECT_API_URL, and bring the databases up to date.
+
+    For servers that `signoff up` has not started. Safe to repeat, as after every change of the code.
+    """
+    from deployments.deploy import deploy
+
+    return deploy()
 
 
 @app.command(group=start)

@@ -14,7 +14,7 @@ from rich.status import Status
 from deployments.errors import StackError
 from deployments.machine import HOST, busy, ends_cleanly, free_port, wait_for_the_end
 from deployments.running import HOME, refuse_a_second, use
-from deployments.stack import PORT, Stack
+from deployments.stack import PORT, RECEIVER_PORT, Stack
 
 QUOTED = 74
 """Columns of a mail's text."""
@@ -200,9 +200,13 @@ class _Demo:
 
     def _stay(self) -> None:
         from deployments.approve import ui_url, waiting
+        from deployments.cards import cards
         from deployments.reap import reaping
 
-        self._say("\nApprove in the browser (open one and press Resume):")
+        owner = next(card.owner for card in cards() if card.workflow == "lead-triage")
+        for line in self._inbox(owner):
+            self._say(line)
+        self._say("Each has a form in Prefect as well (open one and press Resume):")
         replies = [
             *waiting(self.ledger, workflow="support-answer", kind="gmail.send_reply")[:2],
             *waiting(self.ledger, workflow="billing-agent", kind="gmail.send_reminder")[:1],
@@ -213,6 +217,7 @@ class _Demo:
             self._say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
         self._say(
             "or in another terminal:\n"
+            f"  .venv/bin/signoff inbox --as {owner}\n"
             "  .venv/bin/signoff approvals list\n"
             "  .venv/bin/signoff approvals approve NUMBER\n"
             f"All that waits: {self.stack.url}/runs?state=Suspended\n"
@@ -222,6 +227,21 @@ class _Demo:
         with reaping(local=True):
             wait_for_the_end()
         self._say("Stopping ...")
+
+    def _inbox(self, owner: str) -> list[str]:
+        """Start the page where everything that waits is decided on; what to say of it. The forms do without."""
+        from deployments.inbox.open import MINUTES, link_for
+
+        try:
+            with self.views.console.status("Starting the inbox ..."):
+                url = self.stack.start_receiver(free_port(RECEIVER_PORT))
+        except StackError as error:
+            return [f"\nThe inbox did not start: {error}"]
+        self.stack.announce()
+        return [
+            f"\nSign off what waits, in the browser, as {owner} (once, within {MINUTES} minutes):",
+            f"  {link_for(owner, url)}",
+        ]
 
     def _approve_one(self) -> None:
         from deployments.approve import ui_url, waiting

@@ -10,16 +10,17 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from deployments import running
 from deployments.errors import StackError
 from deployments.machine import HOST, answers, busy, command_of, descendants, kill_group, signal_group
 from deployments.password import make_private
 from deployments.running import ROOT
+from deployments.scale import PREPARED, Scale
 
 PORT = 4200
 """Prefect's own default, and what `pyproject.toml` tells the `prefect` command."""
@@ -52,6 +53,20 @@ PREFECT_SETTINGS = {
 }
 
 
+NOTIFICATIONS = (
+    *("SlackWebhook", "MicrosoftTeamsWebhook", "DiscordWebhook", "MattermostWebhook", "CustomWebhookNotificationBlock"),
+    *("PagerDutyWebHook", "OpsgenieWebhook", "TwilioSMS", "SendgridEmail"),
+)
+"""Prefect's blocks by which an automation tells somebody: `automations/alerts.yaml` names one."""
+
+
+class _Started(NamedTuple):
+    """How a process was started, so that it can be started again."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+
 @dataclass
 class Stack:
     """The processes that keep their state and logs in `home`. Use as a context manager: leaving stops them all."""
@@ -67,7 +82,9 @@ class Stack:
     """What the server asks for (`user:password`); None where only this machine can reach it."""
     receiver_url: str | None = None
     """Where the receiver is, from this machine, once it was started."""
+    scale: Scale = field(default_factory=Scale)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _started: dict[str, _Started] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         make_private(self.home)
@@ -103,6 +120,7 @@ class Stack:
             **PREFECT_SETTINGS,
             **({name: value for name, value in auth.items() if value}),
             **({RECEIVER_URL: self.receiver_url} if self.receiver_url else {}),
+            **self.scale.environment,
             "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_API_URL": f"{self.url}/api",
             "PREFECT_UI_URL": self.public_url,
@@ -116,27 +134,49 @@ class Stack:
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])),
         }
 
+    @property
+    def ports(self) -> list[int]:
+        """The port of each API server, the first of them the stack's own."""
+        return [self.port + number for number in range(self.scale.servers)]
+
     def start_server(self) -> None:
-        """Start Prefect's server and wait until it answers.
+        """Start Prefect's server, or several and their services, and wait until they answer.
 
         Raises:
-            StackError: the port is taken, or the server did not come up.
+            StackError: a port is taken, the database cannot be used, or a server did not come up.
         """
-        if busy(self.port):
-            raise StackError(f"port {self.port} is in use{_by_prefect(self.url)}: stop that, or choose another --port")
-        self._start("server", ["prefect", "server", "start", "--host", self.host, "--port", str(self.port)])
-        self.wait_for("server", lambda: answers(f"{self.url}/api/health"))
-        # Two that start at once both find the port free: the second one's answers come from the first one's server.
-        if server_home(self.url, self.password) != self.home / "prefect":
-            raise StackError(f"port {self.port} was taken by another Prefect server meanwhile: choose another --port")
+        for port in self.ports:
+            if busy(port):
+                used = f"port {port} is in use{_by_prefect(self._local(port))}"
+                raise StackError(f"{used}: stop that, or choose another --port")
+        if self.scale.apart:
+            self._run("database", ["prefect", "server", "database", "upgrade", "--yes"])
+            self._start("services", ["prefect", "server", "services", "start"])
+        for number, port in enumerate(self.ports, 1):
+            command = ["prefect", "server", "start", "--host", self.host, "--port", str(port)]
+            if self.scale.apart:
+                self._start(_nth("server", number), [*command, "--no-services"], PREPARED)
+            else:
+                self._start("server", command)
+        for number, port in enumerate(self.ports, 1):
+            url = self._local(port)
+            self.wait_for(_nth("server", number), lambda url=url: answers(f"{url}/api/health"))  # type: ignore[misc]
+            # Two that start at once both find the port free: the second one's answers come from the first one's server.
+            if server_home(url, self.password) != self.home / "prefect":
+                raise StackError(f"port {port} was taken by another Prefect server meanwhile: choose another --port")
 
     def announce(self) -> None:
         """Let commands in other terminals find this stack while it is up."""
         running.announce(self.environment)
 
     def start_worker(self) -> None:
-        """Start a worker of the pool, which it makes when it is not there."""
-        self._start("worker", ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "local"])
+        """Start the workers of the pool, which they make when it is not there. Each has one of the servers."""
+        limit = ["--limit", str(self.scale.runs)] if self.scale.runs else []
+        for number in range(1, self.scale.workers + 1):
+            name = _nth("local", number)
+            command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name, *limit]
+            server = self.ports[(number - 1) % len(self.ports)]
+            self._start(_nth("worker", number), command, {"PREFECT_API_URL": f"{self._local(server)}/api"})
 
     def start_reaper(self) -> None:
         """Start a process that finds dead runs; `signoff up` does it in a thread of its own."""
@@ -149,7 +189,7 @@ class Stack:
             StackError: the port is taken, or it did not come up.
         """
         if busy(port):
-            raise StackError(f"port {port} is in use, so no webhooks are received: stop what is there")
+            raise StackError(f"port {port} is in use: stop what is there")
         self._start("receiver", ["signoff", "receive", "--host", self.host, "--port", str(port)])
         url = self._local(port)
         self.wait_for("receiver", lambda: answers(f"{url}/health"))
@@ -178,6 +218,19 @@ class Stack:
         create_pool()
         register_blocks()
         self._run("deploy", ["prefect", "--no-prompt", "deploy", "--all"])
+
+    def ended(self) -> dict[str, int]:
+        """The processes that have ended by themselves, with their exit codes; a signal's number is negative."""
+        return {name: code for name, process in self.processes.items() if (code := process.poll()) is not None}
+
+    def start_again(self, name: str) -> None:
+        """Start a process that has ended as it was started before; what it leaves behind is killed first.
+
+        Its log goes on where it was: it says why the process ended.
+        """
+        signal_group(self.processes[name].pid, signal.SIGKILL)
+        started = self._started[name]
+        self._start(name, started.command, started.environment, again=True)
 
     def restart_worker(self) -> None:
         """Kill the worker and what it runs, without ceremony, and start another."""
@@ -238,13 +291,17 @@ class Stack:
             if any(word in command_of(pid) for word in ("prefect", "sandbox", "signoff receive")):
                 signal_group(pid, signal.SIGKILL)
 
-    def _start(self, name: str, command: Sequence[str]) -> None:
-        with self.log(name).open("wb") as log:
+    def _start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, *, again: bool = False
+    ) -> None:
+        more = environment or {}
+        self._started[name] = _Started(command, more)
+        with self.log(name).open("ab" if again else "wb") as log:
             # A group of its own: Ctrl-C reaches only us, and we stop the processes in order.
             self.processes[name] = subprocess.Popen(
-                _in_venv(command),
+                in_venv(command),
                 cwd=ROOT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **more},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -255,7 +312,7 @@ class Stack:
     def _run(self, name: str, command: Sequence[str]) -> None:
         with self.log(name).open("wb") as log:
             done = subprocess.run(
-                _in_venv(command),
+                in_venv(command),
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
@@ -265,6 +322,11 @@ class Stack:
             )
         if done.returncode:
             raise StackError(f"{name} failed: {_last_line(self.log(name))} (all of it: {self.log(name)})")
+
+
+def _nth(name: str, number: int) -> str:
+    """`worker`, `worker-2`, `worker-3`: with one of each, as it has always been called."""
+    return name if number == 1 else f"{name}-{number}"
 
 
 def server_home(url: str, password: str | None) -> Path | None:
@@ -281,11 +343,14 @@ def server_home(url: str, password: str | None) -> Path | None:
 
 
 def register_blocks() -> None:
-    """Put our block types on the server, so that the UI has forms for them."""
+    """Put our block types, and Prefect's for notifications, on the server, so that the UI has forms for them."""
+    from prefect.blocks import notifications
+
     from blocks.connections import BLOCKS, block_class
 
-    for slug in BLOCKS:
-        block_class(slug).register_type_and_schema()
+    theirs = [getattr(notifications, name) for name in NOTIFICATIONS]
+    for block in [*map(block_class, BLOCKS), *theirs]:
+        block.register_type_and_schema()
 
 
 def create_pool() -> None:
@@ -328,7 +393,7 @@ def _by_prefect(url: str) -> str:
     return " by a Prefect server (perhaps an earlier `signoff up`)" if answers(f"{url}/api/health") else ""
 
 
-def _in_venv(command: Sequence[str]) -> list[str]:
+def in_venv(command: Sequence[str]) -> list[str]:
     """The command, taken from the environment that runs us, whether or not that is on the PATH."""
     beside = Path(sys.executable).parent / command[0]
     return [str(beside) if beside.exists() else command[0], *command[1:]]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 
 from deployments.errors import StackError
-from deployments.machine import HOST, ends_cleanly, wait_for_the_end
+from deployments.keeper import Keeper
+from deployments.machine import HOST, ends_cleanly
 from deployments.password import AUTH, is_loopback, make_private, password
 from deployments.password import file as password_file
 from deployments.running import HOME, refuse_a_second, use
+from deployments.scale import Scale
 from deployments.stack import PORT, Stack, create_limits
 
 
-def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int:
-    """Start the server, the worker and the deployments; stop them on Ctrl-C."""
+def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale: Scale | None = None) -> int:
+    """Start the server, the worker and the deployments, and again whatever of them ends; stop them on Ctrl-C."""
     refuse_a_second()
     make_private(HOME)  # now: Prefect warns when the parent of its home does not exist
     alone = is_loopback(host)
@@ -25,6 +27,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
         library_url=os.environ.get("SIGNOFF_LIBRARY_URL"),
         host=host,
         password=secret,
+        scale=scale or Scale(),
     )
     use(stack.environment)
     from deployments import views
@@ -41,7 +44,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
         create_limits()
         lowered = lower_new_workflows()
         stack.start_worker()
-        status.update("Starting the receiver of webhooks ...")
+        status.update("Starting the inbox and the receiver of webhooks ...")
         received = _receive(stack)
         status.stop()
         views.console.print(f"Prefect UI  {stack.public_url}\nLogs        {stack.home}/*.log", markup=False)
@@ -65,7 +68,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False) -> int
             _say_export(f'PREFECT_API_AUTH_STRING="$(cat {password_file(HOME)})"')
         views.console.print("Ctrl-C stops everything.")
         with reaping(local=alone):
-            wait_for_the_end()
+            Keeper(stack, lambda line: views.console.print(line, markup=False, soft_wrap=True)).until_the_end()
     return 0
 
 
@@ -76,10 +79,11 @@ def _receive(stack: Stack) -> list[str]:
     try:
         url = stack.start_receiver()
     except StackError as error:
-        return [f"Webhooks    {error}. Elsewhere: signoff receive --port NUMBER"]
+        return [f"No inbox and no webhooks: {error}. Elsewhere: signoff receive --port NUMBER"]
     stack.announce()
     found = [f"Webhooks    {name}: {address}" for name, address in addresses(url)]
-    return found or [f"Webhooks    {url}/hooks/NAME, once there is a block webhook-endpoint/NAME"]
+    none = [f"Webhooks    {url}/hooks/NAME, once there is a block webhook-endpoint/NAME"]
+    return ["Inbox       in another terminal: .venv/bin/signoff inbox", *(found or none)]
 
 
 def _say_export(setting: str) -> None:

@@ -12,8 +12,8 @@ from pydantic import Field
 from blocks.ledger import Record
 from blocks.mail import Email
 from prompts.lead_triage.answer import LeadTriage
-from tasks import act, approvals, checks, fetch, gate, prompt, report, validate
-from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply, UpsertContact
+from tasks import act, approvals, checks, contacts, fetch, gate, prompt, report, validate
+from tasks.actions import Action, AddNote, ApplyLabel, CreateTask, PostMessage, SendReply
 from tasks.card import Baseline, Card, Evidence, Reads, Stage, Thresholds, Writes
 from tasks.plain import plain, quoted
 from tasks.run import begin
@@ -117,7 +117,7 @@ def decide(record: Record) -> list[Action]:
             return [label(email, "Signoff/Spam", archive=True)]
         case "demo_request":
             return [
-                contact(record, email, lifecyclestage="lead"),
+                *contact(record, email, lifecyclestage="lead"),
                 note(email, lead),
                 follow_up(email, lead, "Book the demo"),
                 *reply(email, lead),
@@ -125,7 +125,7 @@ def decide(record: Record) -> list[Action]:
             ]
         case "support":
             return [
-                contact(record, email),
+                *contact(record, email),
                 note(email, lead),
                 follow_up(email, lead, "Answer"),
                 *reply(email, lead),
@@ -134,7 +134,7 @@ def decide(record: Record) -> list[Action]:
             ]
         case "partnership":
             return [
-                contact(record, email),
+                *contact(record, email),
                 note(email, lead),
                 *reply(email, lead),
                 label(email, "Signoff/Partner"),
@@ -178,14 +178,9 @@ def correspondent(email: Email) -> str:
     return email.reply_to or email.sender
 
 
-def contact(record: Record, email: Email, **properties: str) -> UpsertContact:
-    """Fills in what the CRM does not know yet; what it knows, people wrote."""
-    name = "" if email.reply_to else email.sender_name
-    first, _, last = name.partition(" ")
-    known = (record.context or {}).get("contact") or {}
-    found = {"firstname": first, "lastname": last, **properties}
-    new = {name: value for name, value in found.items() if value and not known.get(name)}
-    return UpsertContact(email=correspondent(email), properties=new)
+def contact(record: Record, email: Email, **properties: str) -> list[Action]:
+    """What the CRM does not know yet of whom we talk to."""
+    return contacts.filled_in(record, correspondent(email), contacts.names_of(email) | properties)
 
 
 def note(email: Email, lead: LeadTriage) -> AddNote:

@@ -16,7 +16,7 @@ from blocks.ledger import Record
 from blocks.library import audience_of
 from blocks.mail import Email
 from prompts.support_answer.answer import Sentence, SupportAnswer
-from tasks import act, approvals, checks, citations, fetch, gate, prompt, report, retrieve, tickets, validate
+from tasks import act, approvals, checks, citations, contacts, fetch, gate, prompt, report, retrieve, tickets, validate
 from tasks.actions import (
     Action,
     ApplyLabel,
@@ -25,7 +25,6 @@ from tasks.actions import (
     PostMessage,
     SendReply,
     UpdateTicket,
-    UpsertContact,
 )
 from tasks.card import Baseline, Card, Evidence, Reads, Stage, Thresholds, Writes
 from tasks.plain import plain, quoted
@@ -207,8 +206,8 @@ def about_email(record: Record, email: Email, answer: SupportAnswer) -> list[Act
     """The reply; or, where the documents are silent, a task for a person."""
     topic = answer.topic.replace("_", " ").capitalize() if record.sure else "To read"
     if not answer.answer:
-        return [contact(record, email), hand_over(record, answer), label(email, "Signoff/Not in the documents")]
-    rest = [contact(record, email), hand_over(record, answer)] if answer.missing else []
+        return [*contact(record, email), hand_over(record, answer), label(email, "Signoff/Not in the documents")]
+    rest = [*contact(record, email), hand_over(record, answer)] if answer.missing else []
     return [*rest, reply(record, answer, email), label(email, f"Signoff/{topic}")]
 
 
@@ -310,12 +309,9 @@ def note(ticket: AskedByTicket, body: str) -> NoteTicket:
     return NoteTicket(ticket_id=ticket.ticket_id, body=body, at=ticket.sent_at)
 
 
-def contact(record: Record, email: Email) -> UpsertContact:
-    """Fills in what the CRM does not know yet; what it knows, people wrote."""
-    first, _, last = ("" if email.reply_to else email.sender_name).partition(" ")
-    known = (record.context or {}).get(fetch.CONTACT) or {}
-    new = {part: value for part, value in (("firstname", first), ("lastname", last)) if value and not known.get(part)}
-    return UpsertContact(email=asker(record), properties=new)
+def contact(record: Record, email: Email) -> list[Action]:
+    """What the CRM does not know yet of who asks."""
+    return contacts.filled_in(record, asker(record), contacts.names_of(email))
 
 
 def hand_over(record: Record, answer: SupportAnswer) -> CreateTask:

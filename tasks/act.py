@@ -83,9 +83,11 @@ def resume(run: Run) -> None:
     """Do the workflow's allowed actions that an earlier run did not get to, or died over.
 
     What cannot be done now either, after the retries, is left to the next run: it does not keep this one from new work.
+    Records that another run has claimed are that run's: it does what they want, and closes them.
     """
+    claimed = sa.exists().where(Record.id == Action.record_id, Record.run_id.is_not(None))
     with run.ledger.read() as session:
-        query = allowed(run.look_at_stage()).where(Action.workflow == run.card.workflow)
+        query = allowed(run.look_at_stage()).where(Action.workflow == run.card.workflow, ~claimed)
         left = [(action, decision_id) for action, decision_id in session.execute(query)]
     _note_passed_earlier(run)
     errors = _noting_optional(run, carry_out(run.ledger, run.id, left))

@@ -49,6 +49,7 @@ def new(run: Run, source: str, kinds: tuple[str, ...] = (), *, limit: int, suite
                 session.execute(insert(session, Record).on_conflict_do_nothing(), rows)
             session.merge(Cursor(workflow=run.card.workflow, **reached))
     if len(events) == limit:
+        run.left_outside = 1  # at least, or none: the next run finds out
         run.note(f"took {limit} events of {source}, the limit of a run; more may wait")
     return claim(run, limit)
 

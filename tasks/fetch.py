@@ -16,7 +16,7 @@ from blocks.ledger import Cursor, Ledger, Record, insert, utcnow
 from blocks.mail import Email, MalformedMail, parse
 from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
-from tasks import drift, records
+from tasks import backlog, drift, records
 from tasks.checks import Suite, unfit
 from tasks.circuit import CircuitOpen
 from tasks.run import Run
@@ -120,8 +120,10 @@ def labelled(run: Run, label: str, *, limit: int, suite: Suite) -> list[int]:
 
 def _take_in(run: Run, box: Mailbox, limit: int, suite: Suite) -> list[int]:
     source = box.source
+    if backlog.is_of_one() and backlog.free(run):
+        return claim(run, limit)
     arrivals = _labelled_arrivals(run, box) if box.label else _arrivals(run, box)
-    taken = arrivals.ids[:limit]
+    taken = arrivals.ids[: backlog.intake(limit)]
     again = _to_read_again(run, limit)
     outcomes = _read_all(box.gmail, [*taken, *(r.external_id for r in again if r.source == source)])
     if any(isinstance(outcome, RawMessage) for outcome in outcomes.values()):
@@ -220,6 +222,8 @@ def claim(run: Run, limit: int) -> list[int]:
     with run.ledger.write() as session:
         ids = list(session.scalars(free))
         session.execute(sa.update(table).where(table.id.in_(ids)).values(run_id=run.id))
+    run.claimed = ids
+    backlog.beside(run)
     return ids
 
 
@@ -401,6 +405,7 @@ def _not_ours_to_answer(email: Email, gmail: Gmail) -> str:
 
 def _tell(run: Run, waiting: int, limit: int, blamed: Collection[str], changes: Mapping[int, dict[str, Any]]) -> None:
     if waiting:
+        run.left_outside = waiting
         run.note(f"{waiting} more e-mails wait in the inbox (limit {limit} a run)")
     if blamed:
         some = "1 e-mail" if len(blamed) == 1 else f"{len(blamed)} e-mails"

@@ -20,7 +20,7 @@ import prompts
 from blocks import connections, ledger
 from blocks.ledger import Ledger, history, utcnow
 from blocks.models import Model
-from tasks import alerts, drift, retention, tracing, versions
+from tasks import alerts, backlog, drift, retention, tracing, versions
 from tasks.budget import Budget, lose
 from tasks.card import Card, Stage
 from tasks.evidence import supported
@@ -54,6 +54,10 @@ class Run:
     started_at: datetime = field(default_factory=utcnow)
     notes: list[str] = field(default_factory=list)
     """What a person should know of this run, for its summary, once each."""
+    claimed: list[int] = field(default_factory=list)
+    """The records that are this run's own."""
+    left_outside: int = 0
+    """How many more there are at least where the records come from, not in the ledger yet."""
     in_shape: set[str] = field(default_factory=set)
     """The vendors' objects and fields that this run has read as they should be: `hubspot:contact.firstname`."""
     looked_at: float = field(default_factory=time.monotonic)
@@ -154,6 +158,7 @@ def begin(card: Card, store: Ledger | None = None, *, whole: bool = True) -> Ite
             yield run
         if whole:
             alerts.close_alert(store, f"crash:{card.workflow}")
+            backlog.after(run)
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def new(run: Run, *, stage: str, limit: int, suite: Suite) -> list[int]:
         if rows:
             session.execute(insert(session, Record).on_conflict_do_nothing(), rows)
     if len(fresh) > limit:
+        run.left_outside = len(fresh) - limit
         run.note(f"{len(fresh) - limit} more tickets wait (limit {limit} a run)")
     return claim(run, limit)
 

