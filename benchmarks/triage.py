@@ -110,7 +110,7 @@ def triage(url: str, records: int, answer: dict[str, Any], *, whole: bool) -> fl
     from blocks.models import version_of
     from deployments.pretend import connect
     from flows import lead_triage as module
-    from tasks import fetch, gate, prompt, validate
+    from tasks import checks, fetch, gate, prompt, validate
     from tasks.run import begin
     from tests.earned import earn
 
@@ -128,7 +128,7 @@ def triage(url: str, records: int, answer: dict[str, Any], *, whole: bool) -> fl
 
     def verbs() -> None:
         with begin(module.CARD, ledger) as run:
-            ids = fetch.inbox(run, query="in:inbox", limit=records, suite=module.expectations)
+            ids = fetch.inbox(run, query="in:inbox", limit=records, suite=checks.answerable)
             for batch in run.batches(ids, module.BATCH):
                 fetch.contacts(run, batch, module.sender_of)
                 prompt.ask(run, batch, module.variables)
@@ -140,7 +140,7 @@ def triage(url: str, records: int, answer: dict[str, Any], *, whole: bool) -> fl
         with connections_to(ledger):
             module.lead_triage.fn(limit=records)
 
-    module.expectations()  # Great Expectations' import is start-up, not throughput
+    checks.answerable()  # Great Expectations' import is start-up, not throughput
     seconds = timed(all_of_it) if whole else to_gate()
     sandbox.close()
     with ledger.read() as session:

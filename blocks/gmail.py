@@ -7,6 +7,7 @@ lost could not be found again. Sending is two phases, each of which leaves somet
 
 import base64
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from blocks.vendor import Once, VendorError, as_kind, without_frames
 
 PAGE = 500  # the most that messages.list, drafts.list and history.list return at once
 
+LABEL_SECONDS = 60.0
 DEFAULT_UNITS = 5
 QUOTA_UNITS = (
     ("POST", r"/drafts/send$", 100),
@@ -320,6 +322,8 @@ class Gmail(GoogleAccount, _Mailbox, Block):
     )
 
     _apis: Once[Apis] = PrivateAttr(default_factory=Once)
+    _labels: dict[str, tuple[str, float]] = PrivateAttr(default_factory=dict)
+    """Ids by name in lower case, and when each was found, on the monotonic clock."""
 
     @without_frames
     def check(self) -> str:
@@ -494,6 +498,32 @@ class Gmail(GoogleAccount, _Mailbox, Block):
             if _headers(message).get(name.lower()) == value:
                 return SentMessage(message.id, message.thread_id)
         return None
+
+    def label(self, message_id: str, name: str, remove: Collection[str] = ()) -> str:
+        """Put the label with this name on a message, created if need be; take others off, by id. Safe to repeat.
+
+        The labels' ids are remembered for `LABEL_SECONDS`.
+
+        Returns:
+            The label's id.
+
+        Raises:
+            MessageGone: it was deleted.
+        """
+        known = self._labels.get(name.lower())
+        if known and time.monotonic() - known[1] < LABEL_SECONDS:
+            try:
+                self.modify_labels(message_id, [known[0]], remove)
+            except VendorError as error:
+                if error.status != httpx.codes.BAD_REQUEST:
+                    raise
+                del self._labels[name.lower()]  # somebody may have deleted it since it was found
+            else:
+                return known[0]
+        label_id = self.ensure_label(name)
+        self.modify_labels(message_id, [label_id], remove)
+        self._labels[name.lower()] = (label_id, time.monotonic())
+        return label_id
 
     def ensure_label(self, name: str) -> str:
         """The id of the label with this name, created if need be. Safe to repeat and to race."""

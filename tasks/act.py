@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from blocks import connections
 from blocks.ledger import Action, Decision, Ledger, Receipt, Record, history, utcnow
@@ -32,6 +33,29 @@ from tasks.verb import (
 )
 
 TO_DO = ("pending", "unknown")
+
+
+# Made once, and on the table rather than through the mapper: each action needs them several times.
+_TABLE: Any = Action.__table__
+_TAKE = (
+    sa.update(_TABLE)
+    .where(_TABLE.c.id == sa.bindparam("action"), _TABLE.c.state.in_(TO_DO), _TABLE.c.run_id.is_(None))
+    .values(
+        state="acting",
+        run_id=sa.bindparam("holder"),
+        attempts=_TABLE.c.attempts + 1,
+        updated_at=sa.bindparam("now"),
+    )
+    .returning(_TABLE.c.attempts)
+)
+_HELD = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("action"), _TABLE.c.run_id == sa.bindparam("holder"))
+_ALLOWED = (
+    sa.select(
+        Action, Decision, sa.select(sa.func.min(Receipt.id)).where(Receipt.action_id == Action.id).scalar_subquery()
+    )
+    .join(Decision, Decision.id == sa.bindparam("decision"), isouter=True)
+    .where(Action.id == sa.bindparam("action"))
+)
 
 
 class NotApproved(Exception):
@@ -280,22 +304,18 @@ def _claim(ledger: Ledger, run_id: str, approved: Approved) -> tuple[Action, dic
     with ledger.write() as session:
         action, decision = _allowed_by_ledger(session, approved)
         in_doubt = action.state == "unknown"
-        taken = session.scalar(
-            sa.update(Action)
-            .where(Action.id == action.id, Action.state.in_(TO_DO), Action.run_id.is_(None))
-            .values(state="acting", run_id=run_id, attempts=Action.attempts + 1, updated_at=utcnow())
-            .returning(Action.attempts)
-        )
+        taken = session.connection().scalar(_TAKE, {"action": action.id, "holder": run_id, "now": utcnow()})
         if taken is None:
             return None
+        set_committed_value(action, "attempts", taken)  # whether to look first hangs on it
         decision.used_at = decision.used_at or utcnow()
         history.note(session, "action acting", f"actions/{action.id}", run=run_id, attempt=taken)
     return action, decision.payload, in_doubt
 
 
 def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, Decision]:
-    action = session.get(Action, approved.action_id)
-    decision = session.get(Decision, approved.decision_id)
+    found = session.execute(_ALLOWED, {"action": approved.action_id, "decision": approved.decision_id}).one_or_none()
+    action, decision, receipt = found or (None, None, None)
     if action is None or decision is None or decision.action_id != action.id:
         raise NotApproved(f"no decision in the ledger belongs to action {approved.action_id}")
     if decision.verdict != "approved":
@@ -306,7 +326,7 @@ def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, De
         )
     if actions.digest(action.kind, decision.payload, action.credential) != decision.digest:
         raise Tampered(f"action {action.id} ({action.title}) is not what was approved: it was changed afterwards")
-    if action.state in TO_DO and session.scalar(sa.select(Receipt.id).where(Receipt.action_id == action.id)):
+    if action.state in TO_DO and receipt is not None:
         raise Tampered(f"action {action.id} ({action.title}) was done already: its approval is used up")
     return action, decision
 
@@ -345,8 +365,8 @@ def _update_mine(ledger: Ledger, action_id: int, holder: str, *new: Receipt, **v
         LostClaim: another run holds it by now; nothing was written.
     """
     with ledger.write() as session:
-        held = sa.update(Action).where(Action.id == action_id, Action.run_id == holder)
-        if not session.scalar(held.values(**values, updated_at=utcnow()).returning(Action.id)):
+        changed = _HELD.values(**values, updated_at=utcnow())
+        if not session.connection().execute(changed, {"action": action_id, "holder": holder}).rowcount:
             raise LostClaim(f"action {action_id} was taken over by another run")
         if values.get("state", "done") != "done":  # done is told by the receipt
             history.note(session, f"action {values['state']}", f"actions/{action_id}", run=holder)

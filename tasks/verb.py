@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import task_run
 from prefect.tasks import Task
+from prefect.utilities.annotations import opaque
 
 from blocks.guard import guarded_by
 from blocks.ledger import Ledger, LedgerUnavailable, utcnow
@@ -34,6 +35,10 @@ WORKERS = 8
 """Calls in flight at once within a batch: under every vendor's own limit, and enough to hide their latency."""
 
 
+TOGETHER_SECONDS = 0.03
+"""What becomes ready within this time is written in one transaction; a crash costs at most these answers."""
+
+
 def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a Prefect task that is retried when its `VendorError` says that this can help.
 
@@ -54,7 +59,9 @@ def verb(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             until = next((arg.deadline for arg in args if isinstance(arg, Run)), None)
             # A copy for each call: the wait that the vendor asks for is written into the task.
             once = base.with_options(retry_condition_fn=_waits_as_asked(until))
-            return once(*args, **kwargs)
+            # Opaque: Prefect would walk through all that a run holds, several times a task, for results of other tasks.
+            whole = [opaque(arg) for arg in args]
+            return once(*whole, **{name: opaque(arg) for name, arg in kwargs.items()})  # type: ignore[arg-type]
 
         return call
 
@@ -130,7 +137,9 @@ def as_they_come(
         pending = {pool.submit(contextvars.copy_context().run, function, item): item for item in items}
         try:
             while pending:
-                ready, _ = wait(pending, return_when=FIRST_COMPLETED)
+                wait(pending, return_when=FIRST_COMPLETED)
+                # A moment longer, for those that are nearly ready: the others' calls go on meanwhile.
+                ready, _ = wait(pending, timeout=TOGETHER_SECONDS)
                 yield [(pending.pop(future), _result(future)) for future in ready]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

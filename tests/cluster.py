@@ -25,7 +25,7 @@ from deployments.machine import descendants
 from deployments.running import ROOT
 from sandbox import client as sandbox_client
 from sandbox.client import Sandbox
-from tests import postgres, redis
+from tests import postgres, redis_server
 from tests.ports import unused_ports
 
 PASSWORDLESS = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
@@ -149,7 +149,7 @@ def running(home: Path, *, servers: int = 2, workers: int = 4, runs: int = 1, pa
     """
     with ExitStack() as stack:
         database = stack.enter_context(postgres.running(whole=True))  # Prefect needs pg_trgm
-        cache = stack.enter_context(redis.running())
+        cache = stack.enter_context(redis_server.running())
         sandbox = stack.enter_context(sandbox_client.running(empty=True))
         port = unused_ports(servers)
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("PREFECT_", "SIGNOFF_"))}

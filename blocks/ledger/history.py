@@ -53,6 +53,11 @@ TOLD: dict[type[Base], tuple[str, ...]] = {
 """What of them is repeated in the history itself, which outlives every redaction: no personal data of outsiders."""
 
 
+# Made once: to build a statement costs more than to run it, and every write needs these two.
+_INSERT = sa.insert(History)
+_NEWEST = sa.select(History.__table__.c.hash).order_by(History.__table__.c.id.desc()).limit(1)
+
+
 @dataclass(frozen=True)
 class Entry:
     """Something to put into the history."""
@@ -97,12 +102,12 @@ def write(connection: Connection, entries: Iterable[Entry]) -> None:
             }
         )
         previous = digest
-    connection.execute(sa.insert(History), rows)
+    connection.execute(_INSERT, rows)
 
 
 def head(connection: Connection) -> str:
     """The hash of the newest row: it vouches for all that came before it."""
-    newest: str | None = connection.scalar(sa.select(History.hash).order_by(History.id.desc()).limit(1))
+    newest: str | None = connection.scalar(_NEWEST)
     return newest or GENESIS
 
 

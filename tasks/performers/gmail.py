@@ -163,8 +163,7 @@ def _where(action: SendReply) -> str:
 
 def apply_label(gmail: Gmail, action: ApplyLabel, attempt: Attempt) -> Done:  # noqa: ARG001
     """Absolute, so doing it again changes nothing."""
-    label = gmail.ensure_label(action.label)
-    gmail.modify_labels(action.message_id, add=[label], remove=["INBOX"] if action.archive else [])
+    label = gmail.label(action.message_id, action.label, remove=["INBOX"] if action.archive else [])
     return Done("gmail", action.message_id, {"label": label})
 
 
