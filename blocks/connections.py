@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,12 @@ def block_class(slug: str) -> type[Block]:
     module, name = BLOCKS[slug]
     found: type[Block] = getattr(import_module(module), name)
     return found
+
+
+def import_blocks(credentials: Iterable[str]) -> None:
+    """Import what loading these will need: threads that import at once may wait for each other's modules for good."""
+    for slug in sorted({credential.partition("/")[0] for credential in credentials} & set(BLOCKS)):
+        block_class(slug)
 
 
 @cache

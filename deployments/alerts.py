@@ -50,7 +50,7 @@ def _when(alert: Alert) -> str:
 
 def _summary(found: Sequence[Alert], *, every: bool) -> str:
     if not found:
-        return "There never was an alert." if every else "No alert is open: all is well."
+        return "There never was an alert." if every else "No alert is open."
     count = sum(alert.closed_at is None for alert in found)
     return f"\n{count} open. An alert closes by itself when its cause is mended."
 

@@ -29,6 +29,10 @@ HELPERS = {"approval_digest", "evaluate_prompts", "health_check", "index_documen
 """Flows that serve the others (they carry out, measure, report or read documents), and so have no card of their own."""
 
 
+RESERVED = ".example"
+"""Where the pretend company's addresses end."""
+
+
 @dataclass
 class Finding:
     """What was found about one flow file."""
@@ -36,25 +40,34 @@ class Finding:
     file: Path
     card: Card | None = None
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """The accounts that it cannot run without and that nobody has connected."""
 
 
 def check(*, offline: bool) -> int:
     """Print a row per flow and every problem with its way out; 1 when there is any."""
     declared = declared_deployments()
     findings = [look_at(path, declared) for path in flow_files()]
-    if not offline:
-        for finding in findings:
-            finding.problems += missing_credentials([finding.card] if finding.card else [])
+    cards = [finding.card for finding in findings if finding.card]
+    missing = {} if offline else not_connected(cards)
+    for finding in findings:
+        if finding.card:
+            finding.missing = [name for name, workflows in missing.items() if finding.card.workflow in workflows]
     views.console.print(_table(findings))
     if not offline and (reminder := alerts.reminder(Ledger.open())):
         views.console.print(Text(reminder, style="yellow"))
     for finding in findings:
         for problem in finding.problems:
             views.errors.print(f"flows/{finding.file.name}: {problem}", markup=False, soft_wrap=True)
+    for credential, workflows in missing.items():
+        said = f"{credential} is not connected, which {', '.join(workflows)} cannot run without"
+        views.errors.print(f"{said}: signoff connect {credential}", markup=False, soft_wrap=True)
+    if not offline and (pretend := still_pretend(cards)):
+        views.errors.print(pretend, markup=False, soft_wrap=True)
     wrong = list(triggers.problems(triggers.TRIGGERS, declared))
     for problem in wrong:
         views.errors.print(f"deployments/triggers.py: {problem}", markup=False, soft_wrap=True)
-    return 1 if wrong or any(finding.problems for finding in findings) else 0
+    return 1 if wrong or missing or any(finding.problems for finding in findings) else 0
 
 
 def look_at(path: Path, deployments: list[dict[str, Any]]) -> Finding:
@@ -127,15 +140,31 @@ def _deployment_problems(name: str, deployments: list[dict[str, Any]]) -> list[s
     return []
 
 
-def missing_credentials(cards: Sequence[Card]) -> Iterator[str]:
-    """What the cards need and nobody has saved on the server, each with the way out."""
-    needed = {line.credential for card in cards for line in card.reads}
-    needed |= {line.credential for card in cards for line in card.writes if not line.optional}
-    for credential in sorted(needed):
-        try:
-            connections.load(credential)
-        except connections.MissingCredential as error:
-            yield str(error)
+def not_connected(cards: Sequence[Card]) -> dict[str, list[str]]:
+    """The accounts that nobody has saved on the server, each with the workflows that cannot run without it."""
+    missing: dict[str, list[str]] = {}
+    for card in cards:
+        needed = {line.credential for line in card.reads}
+        needed |= {line.credential for line in card.writes if not line.optional}
+        for credential in sorted(needed):
+            if connections.load_if_present(credential) is None:
+                missing.setdefault(credential, []).append(card.workflow)
+    return dict(sorted(missing.items()))
+
+
+def still_pretend(cards: Sequence[Card]) -> str:
+    """That cards still name the pretend company's people, once real accounts are connected; nothing when none does.
+
+    `.example` is nobody's (RFC 2606): no alert would arrive, and a draft that names your own domain would be held back.
+    """
+    inbox = connections.load_if_present("gmail/inbox")
+    if inbox is None or str(inbox.mailbox).endswith(RESERVED):
+        return ""
+    names = [card.workflow for card in cards if any(name.endswith(RESERVED) for name in (card.owner, *card.allowed))]
+    if not names:
+        return ""
+    many = ", ".join(names)
+    return f"the cards of {many} still name the pretend company: put your own owner, COMPANY and allowed into flows/"
 
 
 def _shadows(name: str) -> bool:
@@ -144,17 +173,18 @@ def _shadows(name: str) -> bool:
     return spec is not None and (spec.origin is None or Path(spec.origin).parent != ROOT / "flows")
 
 
-def _count(problems: list[str]) -> str:
-    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+def _count(problems: int) -> str:
+    return f"{problems} problem{'s' if problems > 1 else ''}"
 
 
 def _table(findings: list[Finding]) -> Table:
     table = Table(expand=True, pad_edge=False)
-    for title, width in (("Workflow", None), ("Stage", 9), ("Owner", None), ("$/run", 6), ("$/month", 7), ("", 11)):
+    for title, width in (("Workflow", 16), ("Card asks", 9), ("Owner", None), ("$/run", 6), ("$/month", 7), ("Is", 10)):
         table.add_column(title, width=width)
     for finding in findings:
         card = finding.card
-        verdict = Text(_count(finding.problems), "red") if finding.problems else Text("ok", "green")
+        wrong = len(finding.problems) + len(finding.missing)
+        verdict = Text(_count(wrong), "red") if wrong else Text("ok", "green")
         cells = (str(card.stage), card.owner, f"{card.usd_per_run}", f"{card.usd_per_month}") if card else ("-",) * 4
         table.add_row(finding.file.stem.replace("_", "-"), *cells, verdict)
     return table

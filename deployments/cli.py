@@ -100,6 +100,20 @@ def up(
     return up(port, host, ask_password=password, scale=scale)
 
 
+@app.command(group=work)
+def run(
+    workflow: str,
+    /,
+    *,
+    limit: Annotated[int | None, Parameter(help="How many records it takes at most.", validator=Number(gte=1))] = None,
+    wait: Annotated[bool, Parameter(negative="", help="Wait for its end; exit code 1 unless it ends well.")] = False,
+) -> int:
+    """Start a workflow now, instead of when its schedule says, for example `signoff run lead-triage`."""
+    from deployments.run_now import run
+
+    return run(workflow, limit=limit, wait=wait)
+
+
 @app.command(group=start)
 def deploy() -> int:
     """Put every deployment on the Prefect server at PREFECT_API_URL, and bring the databases up to date.

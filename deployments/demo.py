@@ -13,8 +13,8 @@ from rich.status import Status
 
 from deployments.errors import StackError
 from deployments.machine import HOST, busy, ends_cleanly, free_port, wait_for_the_end
-from deployments.running import HOME, refuse_a_second, use
-from deployments.stack import PORT, RECEIVER_PORT, Stack
+from deployments.running import HOME, PORT, refuse_a_second, use
+from deployments.stack import RECEIVER_PORT, Stack
 
 QUOTED = 74
 """Columns of a mail's text."""
@@ -94,14 +94,16 @@ class _Demo:
         from deployments.cards import cards
         from tasks.evaluation_task import measured
 
-        self._step(status, "Trying the prompts on their held-out cases: signoff eval lead_triage")
-        for card in cards():
+        every = cards()
+        for number, card in enumerate(every, 1):
+            how_far = f"{number} of {len(every)}, {card.prompt}"
+            self._step(status, f"Trying the prompts on their held-out cases ({how_far})")
             measured(self.ledger, card)
 
     def _run(self, status: Status, name: str, what: str) -> None:
         from prefect.client.orchestration import get_client
 
-        self._step(status, f"{what}: prefect deployment run '{name}/{name}'")
+        self._step(status, f"{what}: signoff run {name}")
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(f"{name}/{name}")
             run = client.create_flow_run_from_deployment(deployment.id)
@@ -193,10 +195,17 @@ class _Demo:
         from deployments.evidence import assessed
 
         self._say(f"What waits is on {len(self.views.forms(waiting(self.ledger)))} forms.")
+        behind: list[str] = []
         for card in cards():
             found = assessed(self.ledger, card)
             if found.missing:
-                self._say(f"{card.workflow} runs {found.stage}, a person decides everything: {found.why}.")
+                behind.append(card.workflow)
+        if behind:
+            names = ", ".join(behind)
+            self._say(
+                f"In {names} a person decides everything: the built-in model has earned no more yet.\n"
+                f"What is missing: .venv/bin/signoff evidence {behind[0]}"
+            )
 
     def _stay(self) -> None:
         from deployments.approve import ui_url, waiting

@@ -24,7 +24,7 @@ from blocks.ledger import Ledger, LedgerError, Run, default_url, utcnow
 from blocks.ledger.store import HEAD
 from deployments import triggers
 from deployments.cards import declared_deployments, flow_files
-from deployments.check import look_at
+from deployments.check import Finding, look_at
 from deployments.evidence import assessed
 from deployments.running import HOME
 from deployments.stack import POOL
@@ -33,7 +33,7 @@ from tasks.card import Card
 from tasks.credentials import LOOK_SECONDS, CredentialState
 from tasks.health_machine import CLOCK_SECONDS, LEAST_FREE, size, skew, store_of
 from tasks.run import effective_stage, is_dead
-from tasks.side_by_side import side_by_side
+from tasks.side_by_side import TookTooLong, side_by_side
 
 PAGE = 200
 """The most deployments that Prefect's API returns at once."""
@@ -196,8 +196,11 @@ def cards(seconds: float) -> tuple[list[Card], list[Line]]:
     found: list[Card] = []
     lines: list[Line] = []
     entries, files = declared_deployments(), flow_files()
-    results = side_by_side([partial(look_at, path, entries) for path in files], seconds)
-    for path, result in zip(files, results, strict=True):
+    # One after the other, though in a watched thread: threads that import at once wait for each other's modules.
+    seen: list[Finding | Exception] = []
+    side_by_side([partial(_look_at_each, files, entries, seen)], seconds)
+    seen += [TookTooLong(f"not within {seconds:g} s")] if len(seen) < len(files) else []
+    for path, result in zip(files, list(seen), strict=False):
         name = f"flows/{path.name}"
         if isinstance(result, Exception):
             lines.append(Line(Level.BROKEN, name, f"cannot be imported ({type(result).__name__}: {result})"))
@@ -207,6 +210,14 @@ def cards(seconds: float) -> tuple[list[Card], list[Line]]:
         found += [result.card] if result.card else []
     lines += [Line(Level.BROKEN, "triggers", problem) for problem in triggers.problems(triggers.TRIGGERS, entries)]
     return found, lines or [Line(Level.OK, "flows", f"{len(found)} workflows, and every card is complete")]
+
+
+def _look_at_each(files: Sequence[Path], entries: list[dict[str, Any]], seen: list[Finding | Exception]) -> None:
+    for path in files:
+        try:
+            seen.append(look_at(path, entries))
+        except Exception as error:  # noqa: BLE001  whatever a flow's file raises is told with its name
+            seen.append(error)
 
 
 def accounts(of: Sequence[Card]) -> list[Line]:

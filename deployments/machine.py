@@ -64,6 +64,21 @@ def answers(url: str) -> bool:
         return False
 
 
+def server_home(url: str, password: str | None = None) -> Path | None:
+    """Where the Prefect server at `url` keeps its state, or None when it does not say."""
+    import json
+    from base64 import b64encode
+    from urllib.request import Request, urlopen
+
+    basic = b64encode((password or "").encode()).decode()
+    asked = Request(f"{url}/api/admin/settings", headers={"Authorization": f"Basic {basic}"} if password else {})
+    try:
+        with urlopen(asked, timeout=5) as reply:
+            return Path(json.load(reply)["home"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 @contextmanager
 def ends_cleanly() -> Iterator[None]:
     """Let SIGTERM, and a terminal window that is closed, end the block as Ctrl-C does: nothing is left running."""

@@ -159,7 +159,7 @@ def _refuse_if_empty(session: Session) -> None:
     if mirrors.measured(session.ledger, card, session.prompt) is None:
         raise CommandError(
             f"the ledger has no record of {card.workflow} to do by hand. Let it read some and do nothing about them "
-            f"(signoff stage {card.workflow} shadow, then prefect deployment run '{card.workflow}/{card.workflow}'), "
+            f"(signoff stage {card.workflow} shadow, then signoff run {card.workflow}), "
             "or give a folder of .eml files: --mail FOLDER"
         )
 

@@ -79,8 +79,7 @@ def replay(
         views.console.print(Text(f"{record.id:>5}  {views.printable(record.title)}: put back"))
     for name in sorted({record.workflow for record in done}):
         views.console.print(
-            f"\nThe next run of {name} takes them from the start. To run it now:\n"
-            f"prefect deployment run '{name}/{name}'",
+            f"\nThe next run of {name} takes them from the start. To run it now:\nsignoff run {name}",
             markup=False,
         )
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployments.errors import StackError
+from deployments.machine import busy, server_home
 from deployments.password import write_private
 from tasks.processes import is_gone, this_process
 
@@ -17,6 +18,12 @@ HOME = Path(os.environ.get("SIGNOFF_HOME") or ROOT / ".signoff")
 """Where state and logs are kept."""
 
 RUNNING = HOME / "running.json"
+
+PORT = 4200
+"""Prefect's own default, and what `pyproject.toml` tells the `prefect` command."""
+
+NOBODY = "http://127.0.0.1:1/api"
+"""An address at which no server is: nothing listens on port 1."""
 
 OWN = ("SIGNOFF_LEDGER_URL", "SIGNOFF_LIBRARY_URL")
 """What a command's own environment may say otherwise than the stack's."""
@@ -65,8 +72,25 @@ def find_running() -> None:
         del found["pid"], found["process"]
         own = {name: value for name, value in os.environ.items() if name in OWN}
         use(found | own)
+    elif home := _strangers_home():
+        os.environ["PREFECT_API_URL"] = NOBODY
+        sys.stderr.write(
+            f"signoff: the Prefect server on port {PORT} is another folder's ({home}), so it is left alone. To use it "
+            f"all the same: export PREFECT_API_URL=http://127.0.0.1:{PORT}/api\n"
+        )
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
+
+
+def _strangers_home() -> Path | None:
+    """Where the Prefect server keeps its state that listens where ours would, when that is not in this `HOME`.
+
+    What is approved, or connected, must not land in another checkout's server because that happens to be up.
+    """
+    if not busy(PORT):
+        return None
+    home = server_home(f"http://127.0.0.1:{PORT}")
+    return None if home is None or HOME.resolve() in home.resolve().parents else home
 
 
 def use(environment: Mapping[str, str]) -> None:

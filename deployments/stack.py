@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +16,19 @@ from typing import NamedTuple, Self
 
 from deployments import running
 from deployments.errors import StackError
-from deployments.machine import HOST, answers, busy, command_of, descendants, kill_group, signal_group
+from deployments.machine import (
+    HOST,
+    answers,
+    busy,
+    command_of,
+    descendants,
+    kill_group,
+    server_home,
+    signal_group,
+)
 from deployments.password import make_private
-from deployments.running import ROOT
+from deployments.running import PORT, ROOT
 from deployments.scale import PREPARED, Scale
-
-PORT = 4200
-"""Prefect's own default, and what `pyproject.toml` tells the `prefect` command."""
 
 RECEIVER_PORT = 4280
 """Where webhooks arrive."""
@@ -327,19 +332,6 @@ class Stack:
 def _nth(name: str, number: int) -> str:
     """`worker`, `worker-2`, `worker-3`: with one of each, as it has always been called."""
     return name if number == 1 else f"{name}-{number}"
-
-
-def server_home(url: str, password: str | None) -> Path | None:
-    """Where the Prefect server at `url` keeps its state, or None when it does not say."""
-    from urllib.request import Request, urlopen
-
-    basic = b64encode((password or "").encode()).decode()
-    asked = Request(f"{url}/api/admin/settings", headers={"Authorization": f"Basic {basic}"} if password else {})
-    try:
-        with urlopen(asked, timeout=5) as reply:
-            return Path(json.load(reply)["home"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def register_blocks() -> None:

@@ -41,8 +41,11 @@ def of_record(ledger: Ledger, record_id: int) -> list[str]:
             turn = turns.get(step)
             cost = f", ${turn.cost:.4f}" if turn and turn.cost else ""
             lines.append(f"step {step}{cost}")
-            for call in (call for call in calls if call.step == step):
+            made = [call for call in calls if call.step == step]
+            for call in made:
                 lines += _lines_of(call)
+            if not made and step == max({*turns, *(call.step for call in calls)}):
+                lines.append("  asks for what stands below" if _waiting(ledger, record_id) else "  uses no tool")
         lines += [_cut(f"waits: #{action.id} {action.title}", WIDTH) for action in _waiting(ledger, record_id)]
         lines += textwrap.wrap(f"says: {views.printable(one_line(run.text))}", WIDTH) if run.text else []
     return lines

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from deployments.errors import StackError
 from deployments.keeper import Keeper
 from deployments.machine import HOST, ends_cleanly
 from deployments.password import AUTH, is_loopback, make_private, password
 from deployments.password import file as password_file
-from deployments.running import HOME, refuse_a_second, use
+from deployments.running import HOME, PORT, refuse_a_second, use
 from deployments.scale import Scale
-from deployments.stack import PORT, Stack, create_limits
+from deployments.stack import Stack, create_limits
+
+if TYPE_CHECKING:
+    from tasks.card import Card
 
 
 def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale: Scale | None = None) -> int:
@@ -32,7 +37,6 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
     use(stack.environment)
     from deployments import views
     from deployments.cards import cards
-    from deployments.check import missing_credentials
     from deployments.first_time import lower_new_workflows
     from deployments.reap import reaping
 
@@ -54,14 +58,8 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
             views.console.print(f"Password    the whole line in {password_file(HOME)}", markup=False)
         if not alone:
             views.console.print("Others can reach it, unencrypted: put a proxy with TLS before it.", markup=False)
-        for workflow, variable in lowered:
-            views.console.print(
-                f"{workflow} starts in shadow: it records what it would do, and does nothing. "
-                f"When you trust it: .venv/bin/prefect variable set {variable} gated --overwrite",
-                markup=False,
-            )
-        for missing in missing_credentials(cards()):
-            views.console.print(f"Not connected yet: {missing}", markup=False)
+        for line in _not_yet(lowered, cards()):
+            views.console.print(line, markup=False, soft_wrap=True)
         if stack.port != PORT:
             _say_export(f"PREFECT_API_URL={stack.url}/api")
         if secret:
@@ -70,6 +68,20 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
         with reaping(local=alone):
             Keeper(stack, lambda line: views.console.print(line, markup=False, soft_wrap=True)).until_the_end()
     return 0
+
+
+def _not_yet(lowered: Sequence[tuple[str, str]], of: Sequence[Card]) -> Iterator[str]:
+    """What is new here, and what is still missing, with the way on."""
+    from deployments.check import not_connected, still_pretend
+
+    if lowered:
+        names = ", ".join(workflow for workflow, _ in lowered)
+        yield f"In shadow   {names}: they record what they would do, and do nothing."
+        yield "            When you trust one: .venv/bin/signoff stage NAME gated"
+    if missing := not_connected(of):
+        yield f"Missing     {', '.join(missing)}: in another terminal: .venv/bin/signoff connect"
+    if pretend := still_pretend(of):
+        yield f"Not yours   {pretend}"
 
 
 def _receive(stack: Stack) -> list[str]:

@@ -39,8 +39,8 @@ def as_json(data: object) -> None:
 def records_table(rows: Sequence[Row], title: str = "") -> Table:
     """A row per record: who and what, what the model said, what was done and what waits, and the cost."""
     table = Table(title=title or None, title_justify="left", show_lines=False, expand=True, pad_edge=False)
-    table.add_column("Mail", justify="right", style="dim")
-    table.add_column("E-mail, summary, what happened", ratio=1)
+    table.add_column("No.", justify="right", style="dim")
+    table.add_column("What came in, summary, what happened", ratio=1)
     table.add_column("Answer", width=13)
     table.add_column("Cost", justify="right", width=7)
     for row in rows:
@@ -51,7 +51,7 @@ def records_table(rows: Sequence[Row], title: str = "") -> Table:
 def _record_cell(row: Row) -> Text:
     cell = Text(overflow="fold")
     if not row.redacted_at:
-        cell.append(f"{printable(row.sender or '(no sender)')}\n", style="bold")
+        cell.append(f"{printable(row.sender or row.title)}\n", style="bold")
     cell.append(printable(str(row.answer.get("summary") or row.title)))
     for what, style, items in (
         ("done", "green", row.done),

@@ -200,9 +200,7 @@ def _endpoint(source: str) -> WebhookEndpoint:
     if problem := next((one for one in wrong if one.startswith(f"{SLUG}/{source} ")), ""):
         raise CommandError(problem)
     there = f"; there are {', '.join(sorted(found))}" if found else ""
-    raise CommandError(
-        f"there is no endpoint {source}{there}. Create a block of type '{SLUG}' and name '{source}' in the Prefect UI"
-    )
+    raise CommandError(f"there is no endpoint {source}{there}. Make it: signoff connect {SLUG}/{source}")
 
 
 def _address(source: str, endpoint: WebhookEndpoint, *, public: bool) -> str:

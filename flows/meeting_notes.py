@@ -292,16 +292,19 @@ def in_words(item: Item) -> str:
 
 
 def mail(record: Record, found: Minutes, guest: dict[str, str]) -> SendReply:
-    """What was agreed, for a guest who was there. A person reads it first."""
+    """What was agreed, for a guest who was there. A person reads it first, with the marks beside it: they are ours.
+
+    A day of which something is to be confirmed is left out.
+    """
     meeting = Meeting.model_validate(record.payload)
     greeting, before, decided, to_do, by, after, closing = WORDS["de" if language_of(meeting.text) == "de" else "en"]
     name = guest["name"].partition(" ")[0]
     parts = [greeting.format(name=f" {name}" if name else ""), before.format(title=meeting.subject)]
     if found.decisions:
-        parts.append("\n".join([decided, *(f"- {item.marked}" for item in found.decisions)]))
+        parts.append("\n".join([decided, *(f"- {item.text}" for item in found.decisions)]))
     if found.actions:
         rows = [
-            f"- {item.owner}: {item.marked}" + (f", {by.format(day=item.due)}" if item.due else "")
+            f"- {item.owner}: {item.text}" + (f", {by.format(day=item.due)}" if item.due and not item.marks else "")
             for item in found.actions
         ]
         parts.append("\n".join([to_do, *rows]))

@@ -101,6 +101,7 @@ def check_all(cards: Sequence[Card], seconds: float = LOOK_SECONDS) -> list[Cred
         httpx.ConnectError: no Prefect server answers, which holds the credentials.
     """
     wanted = needs(cards)
+    connections.import_blocks(need.credential for need in wanted)
     results = side_by_side([partial(look_at, need) for need in wanted], seconds)
     return [_state(need, result, seconds) for need, result in zip(wanted, results, strict=True)]
 

@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel
 
+from blocks import connections
 from blocks.ledger import Alert, Ledger, Notice, utcnow
 from blocks.vendor import scrub
 from tasks import alerts, health_machine, notices, retention
 from tasks.card import Card
+from tasks.credentials import needs
 from tasks.health_accounts import accounts
 from tasks.health_finding import Finding, Look
 from tasks.health_machine import clock, disk, remember, remembered
@@ -106,6 +108,7 @@ def look(
     """
     opened = {alert.key: alert for alert in alerts.still_open(ledger)}
     given = Look(ledger, tuple(cards), utcnow(), opened)
+    connections.import_blocks(need.credential for need in needs(cards))
     results = side_by_side([partial(_run, name, check, given) for name, check in checks.items()], seconds)
     findings: list[Finding] = []
     looked = {FAILED}

@@ -26,7 +26,7 @@ LIFE_SECONDS = 12 * 3600
 STRANGER_SECONDS = 3600
 """How long the page that asks for it may stay open."""
 
-CODE_SECONDS = 120
+CODE_SECONDS = 600
 """How long a one-time code counts."""
 
 
@@ -97,7 +97,7 @@ class Doors:
         self._folder, self._clock = folder, clock
 
     def open(self, person: str) -> str:
-        """A code that lets this person in, once, within two minutes."""
+        """A code that lets this person in, once, within ten minutes."""
         make_private(self._folder.parent)
         make_private(self._folder)
         for old in self._folder.iterdir():

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from blocks.webhooks import SLUG, WebhookEndpoint
 
-EVERY_SECONDS = 15.0
+EVERY_SECONDS = 3.0
 """How soon a new endpoint, or a changed secret, counts."""
 
 RETRY_SECONDS = 2.0

@@ -20,7 +20,7 @@ COMMANDS: list[list[str]] = [
     [], ["demo"], ["up"], ["sandbox"], ["check"], ["approvals"], ["approvals", "list"], ["approvals", "show"],
     ["approvals", "approve"], ["approvals", "reject"], ["ledger"], ["ledger", "show"], ["ledger", "redact"],
     ["audit"], ["audit", "verify"], ["audit", "head"], ["audit", "show"],
-    ["cases"], ["mirror"], ["eval"], ["evidence"], ["stage"], ["shadow"],
+    ["run"], ["deploy"], ["cases"], ["mirror"], ["eval"], ["evidence"], ["stage"], ["shadow"],
 ]  # fmt: skip
 Signoff = Callable[..., Finished]
 HEAVY = ("prefect", "anthropic", "great_expectations", "sqlalchemy", "httpx", "onnxruntime", "sklearn", "ctranslate2")

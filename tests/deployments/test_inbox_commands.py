@@ -101,7 +101,7 @@ class TestOpening:
         monkeypatch.setattr("webbrowser.open", opened.append)
         done = in_process("inbox", "--as", "Tom@dockwell.example")
         assert done.out.startswith(
-            "For tom@dockwell.example, once, within 2 minutes:\nhttp://127.0.0.1:4999/inbox/login#"
+            "For tom@dockwell.example, once, within 10 minutes:\nhttp://127.0.0.1:4999/inbox/login#"
         )
         (link,) = opened
         assert link in done.out

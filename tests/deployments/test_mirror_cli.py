@@ -209,7 +209,7 @@ class TestConversation:
     def test_nothing_to_do_says_both_ways_out(self, works: Callable[..., int], tmp_path: Path) -> None:
         with pytest.raises(CommandError) as error:
             works()
-        assert "signoff stage lead-triage shadow, then prefect deployment run" in str(error.value)
+        assert "signoff stage lead-triage shadow, then signoff run" in str(error.value)
         assert "--mail FOLDER" in str(error.value)
         with pytest.raises(CommandError, match=r"has no \.eml file"):
             works(mail=tmp_path)

@@ -135,7 +135,7 @@ class TestQuarantine:
 
 class TestAlerts:
     def test_none(self, signoff: Signoff) -> None:
-        assert signoff("alerts").out.strip() == "No alert is open: all is well."
+        assert signoff("alerts").out.strip() == "No alert is open."
         assert signoff("alerts", "--all").out.strip() == "There never was an alert."
         assert signoff("alerts", "--json").json == []
 

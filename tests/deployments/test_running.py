@@ -1,0 +1,79 @@
+"""Which Prefect server a command talks to when it is not told."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from deployments import running
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What answers where our server would, as Prefect's does; `home` is where it says that it keeps its state."""
+    told = {"home": str(tmp_path / "elsewhere" / "prefect")}
+
+    class Settings(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(told).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Settings) as listening:
+        told["port"] = str(listening.server_port)
+        thread = Thread(target=listening.serve_forever, daemon=True)
+        thread.start()
+        yield told
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def nothing_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[str, str]) -> Path:
+    """This folder's stack is down; returns its home."""
+    home = tmp_path / "home"
+    monkeypatch.setattr(running, "HOME", home)
+    monkeypatch.setattr(running, "RUNNING", home / "running.json")
+    monkeypatch.setattr(running, "PORT", int(server["port"]))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    return home
+
+
+@pytest.mark.usefixtures("nothing_is_up")
+def test_another_folders_server_is_left_alone(server: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    running.find_running()
+    assert os.environ.pop("PREFECT_API_URL") == running.NOBODY
+    said = capsys.readouterr().err
+    assert f"the Prefect server on port {server['port']} is another folder's ({server['home']})" in said
+    assert f"export PREFECT_API_URL=http://127.0.0.1:{server['port']}/api" in said
+
+
+def test_one_of_this_folder_is_used(
+    nothing_is_up: Path, server: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server["home"] = str(nothing_is_up / "prefect")
+    running.find_running()
+    assert "PREFECT_API_URL" not in os.environ
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("nothing_is_up")
+def test_whoever_says_which_server_is_believed(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = f"http://127.0.0.1:{server['port']}/api"
+    monkeypatch.setenv("PREFECT_API_URL", mine)
+    running.find_running()
+    assert os.environ["PREFECT_API_URL"] == mine
+    assert capsys.readouterr().err == ""
