@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blocks.ledger import Record
-from blocks.mail import Email
+from blocks.ledger import Record, utcnow
+from blocks.mail import parse
 from tasks.actions import UpsertContact
 from tasks.contacts import filled_in, names_of
 
@@ -37,5 +37,7 @@ def test_nobody_is_asked_about_a_contact_that_lacks_nothing() -> None:
 
 @pytest.mark.parametrize(("reply_to", "first"), [("", "Ann"), ("visitor@x.example", "")])
 def test_a_web_form_tells_no_name(reply_to: str, first: str) -> None:
-    email = Email.model_construct(sender=ANN, sender_name="Ann van Berg", reply_to=reply_to)
+    other = f"Reply-To: {reply_to}\r\n" if reply_to else ""
+    raw = f"From: Ann van Berg <{ANN}>\r\n{other}Subject: Hello\r\n\r\nHello".encode()
+    email = parse(raw, message_id="1", thread_id="1", received_at=utcnow())
     assert names_of(email) == {"firstname": first, "lastname": "van Berg" if first else ""}
