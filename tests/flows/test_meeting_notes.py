@@ -259,7 +259,7 @@ def test_the_company_s_own_meetings_with_the_built_in_model(sandbox: Sandbox, le
     assert "pays for everything" not in brennan.explanation  # Gemini's own summary is no evidence
     assert "heard: two" in brennan.explanation.replace(
         "\\", ""
-    )  # for whoever signs off; the guest is not shown our marks
+    )  # for whoever signs off, not the guest
     assert "confirm" not in brennan.payload["body"]
 
     before = [len(rows(ledger, table)) for table in (Record, ActionRow, ModelCall)]
