@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
@@ -924,6 +925,22 @@ def redact(
     from deployments.redact import redact
 
     return redact(older_than_days=older_than_days, records=record or [], person=person, yes=yes, as_json=json)
+
+
+@ledger.command
+def backup(file: Path, /) -> int:
+    """Write the whole ledger into a new file, while work goes on. Only you can read it."""
+    from deployments.backup import backup
+
+    return backup(file)
+
+
+@ledger.command
+def restore(file: Path, /) -> int:
+    """Put a backup in the ledger's place, once every row was found as it was written. What was there is kept."""
+    from deployments.backup import restore
+
+    return restore(file)
 
 
 @audit.command

@@ -257,9 +257,7 @@ def test_the_company_s_own_meetings_with_the_built_in_model(sandbox: Sandbox, le
     assert "DE89" not in everything
     brennan = next(action for action in actions(ledger, MAIL) if action.payload["to"] == AOIFE)
     assert "pays for everything" not in brennan.explanation  # Gemini's own summary is no evidence
-    assert "heard: two" in brennan.explanation.replace(
-        "\\", ""
-    )  # for whoever signs off, not the guest
+    assert "heard: two" in brennan.explanation.replace("\\", "")  # for whoever signs off, not the guest
     assert "confirm" not in brennan.payload["body"]
 
     before = [len(rows(ledger, table)) for table in (Record, ActionRow, ModelCall)]
