@@ -742,7 +742,7 @@ def mirror(
 @approvals.command(name="list")
 def list_(*, workflow: Workflow = None, kind: Kind = None, json: Json = False) -> int:
     """List what waits for a decision, oldest first."""
-    from deployments.approve import list_waiting
+    from deployments.waiting import list_waiting
 
     return list_waiting(workflow=workflow, kind=kind, as_json=json)
 

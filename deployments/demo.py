@@ -190,9 +190,9 @@ class _Demo:
             self._quote(str(mail.payload["body"]))
 
     def _say_why_it_waits(self) -> None:
-        from deployments.approve import waiting
         from deployments.cards import cards
         from deployments.evidence import assessed
+        from deployments.waiting import waiting
 
         self._say(f"What waits is on {len(self.views.forms(waiting(self.ledger)))} forms.")
         behind: list[str] = []
@@ -208,9 +208,9 @@ class _Demo:
             )
 
     def _stay(self) -> None:
-        from deployments.approve import ui_url, waiting
         from deployments.cards import cards
         from deployments.reap import reaping
+        from deployments.waiting import ui_url, waiting
 
         owner = next(card.owner for card in cards() if card.workflow == "lead-triage")
         for line in self._inbox(owner):
@@ -253,7 +253,7 @@ class _Demo:
         ]
 
     def _approve_one(self) -> None:
-        from deployments.approve import ui_url, waiting
+        from deployments.waiting import ui_url, waiting
         from sandbox.client import Sandbox
         from tasks import approvals
 

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from blocks.ledger import Ledger
 from deployments import views
-from deployments.approve import ui_url
 from deployments.errors import CommandError
+from deployments.waiting import ui_url
 from tasks import doubts
 
 

@@ -59,9 +59,9 @@ def assistant(person: str) -> Assistant:
     """The person's assistant on the billing agent's card."""
     from blocks.ledger import Ledger
     from deployments import views
-    from deployments.approve import ui_url
     from deployments.cards import cards
     from deployments.errors import CommandError
+    from deployments.waiting import ui_url
     from tasks import billing
     from tasks.assistant import Assistant, names
     from tasks.card import of_workflow

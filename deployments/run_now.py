@@ -10,9 +10,9 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments import views
-from deployments.approve import ui_url
 from deployments.cards import declared_deployments
 from deployments.errors import CommandError
+from deployments.waiting import ui_url
 
 LOOK_SECONDS = 0.5
 

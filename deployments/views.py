@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
@@ -32,7 +32,9 @@ STATE_STYLE = {"done": "green", "waits for sign-off": "yellow", "quarantined": "
 
 def as_json(data: object) -> None:
     """Print `data` for programs. Times are ISO 8601, money is a string of US dollars."""
-    json.dump(data, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    # As the standard library writes it, but not for seconds where there are thousands of rows. Times as `str` has them.
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+    sys.stdout.write(orjson.dumps(data, default=str, option=options).decode())
     sys.stdout.write("\n")
 
 
@@ -93,13 +95,14 @@ def record_json(row: Row) -> dict[str, Any]:
 
 def approvals(waiting: Sequence[Action], ui: str) -> None:
     """Print what waits, oldest first, with the link to its form on a line of its own: it stays whole."""
+    lines = Text()  # all of them at once: each print by itself costs a tenth of a millisecond
     for form in forms(waiting):
         for action in form:
-            line = Text(f"{action.id:>5}  ", style="bold")
-            line.append(printable(action.title))
-            line.append(f"  {action.workflow}, expires {_left(action.expires_at)}", style="not bold dim")
-            console.print(line, soft_wrap=True)
-        console.print(Text(f"       {form_link(form[0], ui)}", style="cyan"), soft_wrap=True)
+            lines.append(f"{action.id:>5}  ", style="bold")
+            lines.append(printable(action.title))
+            lines.append(f"  {action.workflow}, expires {_left(action.expires_at)}\n", style="dim")
+        lines.append(f"       {form_link(form[0], ui)}\n", style="cyan")
+    console.print(lines, soft_wrap=True, end="")
 
 
 def forms(waiting: Sequence[Action]) -> list[list[Action]]:

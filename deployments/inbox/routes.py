@@ -17,7 +17,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from blocks.ledger import LedgerUnavailable
-from deployments.approve import ui_url
 from deployments.inbox import render
 from deployments.inbox.requests import (
     INSIDE,
@@ -36,6 +35,7 @@ from deployments.inbox.requests import (
     wants_json,
 )
 from deployments.inbox.sessions import COOKIE, Session, is_password
+from deployments.waiting import ui_url
 from tasks import actions, approvals, assign, inbox
 from tasks.approvals import ApprovalError
 from tasks.card import of_workflow

@@ -22,7 +22,7 @@ from deployments.machine import HOST
 from sandbox import credentials as keys
 from sandbox.client import Sandbox
 from tasks import alerts
-from tests.deployments.machinery import Finished, Machine, clean_environment, run, unused_port
+from tests.deployments.machinery import Finished, Machine, clean_environment, eventually, run, unused_port
 
 Signoff = Callable[..., Finished]
 Look = Callable[..., dict[str, list[Line]]]
@@ -276,7 +276,9 @@ class TestWhatIsShown:
 
 @pytest.fixture(scope="module")
 def told(machine: Machine) -> dict[str, list[dict[str, Any]]]:
-    """What the command says of the whole stack."""
+    """What the command says of the whole stack, once its worker has asked for work for the first time."""
+    workers = "/work_pools/signoff/workers/filter"
+    eventually("a worker asks", lambda: any(one["last_heartbeat_time"] for one in machine.ask("POST", workers)))
     done = machine.signoff("doctor", "--json")
     for secret in (keys.GOOGLE_CLIENT_SECRET, keys.GOOGLE_REFRESH_TOKEN, keys.HUBSPOT_TOKEN, keys.SLACK_BOT_TOKEN):
         assert secret not in done.out + done.err
