@@ -16,7 +16,9 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         sys.stdout = None
         return 0
     except _server_away():
-        sys.stderr.write("signoff: no Prefect server answers; start one with `signoff up` or `signoff demo`\n")
+        from deployments.running import no_server
+
+        sys.stderr.write(f"signoff: {no_server()}\n")
         return 1
     except _known() as error:
         sys.stderr.write(f"signoff: {error}\n")

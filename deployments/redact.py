@@ -20,20 +20,24 @@ def redact(*, older_than_days: int | None, records: Sequence[int], person: str |
         raise CommandError("give one of --older-than-days, --record and --person")
     ledger = Ledger.open()
     mentioned: list[int] = []
+    events: list[int] = []
     if person is not None:
         found = retention.of_person(ledger, person)
-        plan, mentioned = retention.plan(ledger, found.records), found.mentioned
+        plan, mentioned, events = retention.plan(ledger, found.records), found.mentioned, found.events
     elif records:
         plan = retention.plan(ledger, records)
     else:
         plan = Plan(ready=retention.due(ledger, _age(older_than_days)), left=[])
-    if plan.ready and not yes:
-        _confirm(plan)
+    if (plan.ready or events) and not yes:
+        _confirm(plan, len(events))
     done = retention.redact(ledger, plan.ready, by=getpass.getuser())
+    told = retention.redact_events(ledger, events, by=getpass.getuser())
     if as_json:
-        views.as_json(asdict(done) | {"left": [asdict(one) for one in plan.left], "mentioned": mentioned})
+        views.as_json(
+            asdict(done) | {"events": told.rows, "left": [asdict(one) for one in plan.left], "mentioned": mentioned}
+        )
     else:
-        _tell(done, plan, mentioned)
+        _tell(done, plan, mentioned, told.rows)
     return 1 if plan.left else 0
 
 
@@ -46,8 +50,9 @@ def _age(older_than_days: int | None) -> int:
     return age
 
 
-def _confirm(plan: Plan) -> None:
-    what = f"the personal data of {_records(len(plan.ready))}"
+def _confirm(plan: Plan, events: int) -> None:
+    also = f" and {_events(events)}" if events else ""
+    what = f"the personal data of {_records(len(plan.ready))}{also}"
     if not sys.stdin.isatty():
         raise CommandError(f"this would take out {what} for good: add --yes to do it without being asked")
     answer = views.console.input(f"Take out {what}, for good? \\[y/N] ")
@@ -55,10 +60,12 @@ def _confirm(plan: Plan) -> None:
         raise CommandError("nothing was redacted")
 
 
-def _tell(done: Redaction, plan: Plan, mentioned: Sequence[int]) -> None:
+def _tell(done: Redaction, plan: Plan, mentioned: Sequence[int], events: int) -> None:
+    if events:
+        views.console.print(f"{_events(events)} redacted.")
     if done.records:
         views.console.print(f"{_records(done.records)} redacted: {done.fields:,} fields in {done.rows:,} rows.")
-    elif not plan.left:
+    elif not plan.left and not events:
         views.console.print("Nothing to redact.")
     for left in plan.left:
         views.console.print(f"record {left.record_id} is left: {left.why}", markup=False)
@@ -69,6 +76,10 @@ def _tell(done: Redaction, plan: Plan, mentioned: Sequence[int]) -> None:
             "Look at them, and redact them by number if that is asked for: --record NUMBER",
             markup=False,
         )
+
+
+def _events(count: int) -> str:
+    return f"{count:,} webhook event{'' if count == 1 else 's'} without a record"
 
 
 def _records(count: int) -> str:

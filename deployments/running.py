@@ -25,6 +25,9 @@ PORT = 4200
 NOBODY = "http://127.0.0.1:1/api"
 """An address at which no server is: nothing listens on port 1."""
 
+STRANGER = "SIGNOFF_LEFT_ALONE"
+"""Within a command: where the server that it does not talk to keeps its state."""
+
 OWN = ("SIGNOFF_LEDGER_URL", "SIGNOFF_LIBRARY_URL")
 """What a command's own environment may say otherwise than the stack's."""
 
@@ -73,11 +76,7 @@ def find_running() -> None:
         own = {name: value for name, value in os.environ.items() if name in OWN}
         use(found | own)
     elif home := _strangers_home():
-        os.environ["PREFECT_API_URL"] = NOBODY
-        sys.stderr.write(
-            f"signoff: the Prefect server on port {PORT} is another folder's ({home}), so it is left alone. To use it "
-            f"all the same: export PREFECT_API_URL=http://127.0.0.1:{PORT}/api\n"
-        )
+        os.environ.update({"PREFECT_API_URL": NOBODY, STRANGER: str(home)})
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
 
@@ -91,6 +90,17 @@ def _strangers_home() -> Path | None:
         return None
     home = server_home(f"http://127.0.0.1:{PORT}")
     return None if home is None or HOME.resolve() in home.resolve().parents else home
+
+
+def no_server() -> str:
+    """Why no Prefect server answers, and the way out."""
+    said = "no Prefect server answers; start one with `signoff up` or `signoff demo`"
+    if os.environ.get("PREFECT_API_URL") != NOBODY:
+        return said
+    return (
+        f"{said}. The one on port {PORT} is another folder's ({os.environ.get(STRANGER)}) and is left alone; to use it "
+        f"all the same: export PREFECT_API_URL=http://127.0.0.1:{PORT}/api"
+    )
 
 
 def use(environment: Mapping[str, str]) -> None:

@@ -7,20 +7,24 @@ import logging
 from prefect import flow
 
 from blocks.ledger import Ledger
-from tasks import flow_cards, health, notices
+from tasks import approval_notices, flow_cards, health, notices
 from tasks.card import Card
 from tasks.health_finding import Finding
 
 
 @flow(name="health-check")
 def health_check() -> health.Summary:
-    """Look at accounts, work, runs and machine; open and close alerts; delete what has no use; tell people."""
+    """Look at accounts, work, runs and machine; open and close alerts; delete what has no use; tell people.
+
+    Who is asked to decide is told first of what runs out: where that has reached nobody, it is a finding.
+    """
     ledger = Ledger.open()
     cards, broken = cards_and_broken()
+    told = approval_notices.tell_due(ledger, cards)
     report = health.look(ledger, cards).with_findings(health.FLOWS, broken)
     settled = health.settle(ledger, report)
     pruned = health.prune(ledger)
-    told = notices.send(ledger, cards)
+    told += notices.send(ledger, cards)
     return health.publish(ledger, report, settled, pruned, told)
 
 

@@ -1,7 +1,8 @@
 """What people are told of approvals: what waits each morning, what runs out, what has run out, what is passed on.
 
 Each once, however often this looks (`tasks.notices.tell` has a key for each). To one person alone it goes by e-mail;
-where no mailbox is connected, or that address may not be written to, to the team's Slack channel.
+where no mailbox is connected, or that address may not be written to, to the team's Slack channel. What runs out is told
+of here alone: the health check sends these notices too, and opens an alert only where one has reached nobody.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -25,6 +27,9 @@ AT_ONCE = timedelta(hours=1)
 
 FORGOTTEN = timedelta(days=2)
 """That something has run out is told no more after so long."""
+
+EXPIRY = "expiry/"
+"""How the keys of notices begin that something runs out: with the person, the workflow and when, behind it."""
 
 MOST_LINES = 25
 LONGEST_TITLE = 90
@@ -124,13 +129,49 @@ Due = Iterator[tuple[str, str, str, str]]
 
 
 def _running_out(ledger: Ledger, cards: Sequence[Card], now: datetime) -> Due:
-    rows = [row for row in inbox.waiting(ledger, cards) if row.expires_at and row.expires_at > now]
-    for (person, workflow, until), some in _together(rows, cards).items():
-        if not any(assign.is_ending(row, now) for row in some):
-            continue
+    for (person, workflow, until), some in _ending(ledger, cards, now).items():
         what = f"{counted(len(some), 'approval')} of {workflow} {'runs' if len(some) == 1 else 'run'} out soon"
         text = "\n".join([*_lines(some, now), "", "What nobody decides is not done."])
-        yield f"expiry/{person}/{workflow}/{until}", f"Signoff: {what}", text, person
+        yield f"{EXPIRY}{person}/{workflow}/{until}", f"Signoff: {what}", text, person
+
+
+def _ending(ledger: Ledger, cards: Sequence[Card], now: datetime) -> dict[tuple[str, str, str], list[Waiting]]:
+    """What runs out together, as `_together` has it, where only the last part of a life is left."""
+    rows = [row for row in inbox.waiting(ledger, cards) if row.expires_at and row.expires_at > now]
+    return {
+        key: some for key, some in _together(rows, cards).items() if any(assign.is_ending(row, now) for row in some)
+    }
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Approvals that run out together, and whoever is asked to decide on them."""
+
+    person: str
+    workflow: str
+    ids: tuple[int, ...]
+    """The numbers of the actions, the first to run out first."""
+    until: datetime
+    """When the first one does (UTC)."""
+
+
+def untold(ledger: Ledger, cards: Sequence[Card], now: datetime) -> list[Ending]:
+    """What runs out soon without anybody having been told: there is no channel, or none has taken the notice.
+
+    A notice that was tried once, or waits for the quiet hours to end, is still on its way.
+    """
+    ending = _ending(ledger, cards, now)
+    keys = {f"{EXPIRY}{'/'.join(key)}": key for key in ending}
+    on_its_way = sa.and_(Notice.state.in_((notices.PENDING, notices.SENDING)), Notice.attempts <= 1)
+    well = sa.select(Notice.key).where(Notice.key.in_(list(keys)), sa.or_(Notice.state == notices.SENT, on_its_way))
+    with ledger.read() as session:
+        told = set(session.scalars(well))
+    return [_as_ending(*keys[key][:2], ending[keys[key]]) for key in keys if key not in told]
+
+
+def _as_ending(person: str, workflow: str, rows: Sequence[Waiting]) -> Ending:
+    by_end = sorted((row.expires_at, row.id) for row in rows if row.expires_at)
+    return Ending(person, workflow, tuple(number for _, number in by_end), by_end[0][0])
 
 
 def _ran_out(ledger: Ledger, cards: Sequence[Card], now: datetime) -> Due:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
 from blocks.ledger import Action, ModelCall, Record, WebhookEvent
-from tasks import assign, notices, records
+from tasks import approval_notices, assign, notices, records
+from tasks.approval_notices import Ending
 from tasks.card import Card
 from tasks.health_finding import Finding, Look
 from tasks.plain import counted
@@ -123,9 +124,14 @@ def _ceiling(
 
 
 def waiting_approvals(look: Look) -> Iterator[Finding]:
-    """Approvals that run out soon, and workflows of which too many wait; with who is asked."""
+    """What nobody decides because nobody was told, or because too many wait.
+
+    That an approval runs out soon, whoever is asked is told by `tasks.approval_notices`. This says only what that
+    cannot: that such a notice has reached nobody, that nobody is asked, and that a workflow asks for too much.
+    """
     columns = load_only(Action.id, Action.workflow, Action.created_at, Action.expires_at)
-    query = sa.select(Action).options(columns).where(Action.state == "waiting").order_by(Action.id)
+    in_time = sa.or_(Action.expires_at.is_(None), Action.expires_at > look.now)
+    query = sa.select(Action).options(columns).where(Action.state == "waiting", in_time).order_by(Action.id)
     with look.ledger.read() as session:
         rows = session.scalars(query).all()
     asked = assign.asked(look.ledger, rows, look.cards)
@@ -135,15 +141,33 @@ def waiting_approvals(look: Look) -> Iterator[Finding]:
     for workflow, every in by_workflow.items():
         people = Counter(asked[row.id] for row in every).most_common()
         whom = f"Asked: {', '.join(f'{person} ({count})' for person, count in people)}. signoff approvals list"
-        if ending := [row for row in every if assign.is_ending(row, look.now)]:
-            first = min(ending, key=lambda row: row.expires_at or look.now)
-            said = f"{counted(len(ending), 'approval')} of {workflow} run out soon, the first (#{first.id}) on "
-            when = f"{first.expires_at:%d %b %H:%M} UTC"
-            yield Finding(f"approvals:{workflow}:ending", f"{said}{when}. {whom}", workflow)
         key = f"approvals:{workflow}:many"
         if len(every) > look.eased(key, MOST_WAITING):
             oldest = f"the oldest since {every[0].created_at:%d %b %H:%M} UTC"
             yield Finding(key, f"{len(every)} approvals of {workflow} wait, {oldest}. {whom}", workflow)
+    yield from _nobody_asked([row for row in rows if asked[row.id] == assign.NOBODY])
+    yield from _untold(look)
+
+
+def _nobody_asked(rows: Sequence[Action]) -> Iterator[Finding]:
+    for workflow, count in Counter(row.workflow for row in rows).items():
+        way_out = "Bring its flow back, or reject them: signoff approvals list"
+        said = f"{counted(count, 'approval')} of {workflow} {'waits' if count == 1 else 'wait'}, and nobody is asked"
+        yield Finding(f"approvals:{workflow}:nobody", f"{said}: its card is gone. {way_out}", workflow)
+
+
+def _untold(look: Look) -> Iterator[Finding]:
+    """May pass: the notice is sent by the same flow that looks here, and by the inbox."""
+    untold: dict[str, list[Ending]] = {}
+    for ending in approval_notices.untold(look.ledger, look.cards, look.now):
+        untold.setdefault(ending.workflow, []).append(ending)
+    for workflow, every in untold.items():
+        count, first = sum(len(each.ids) for each in every), min(every, key=lambda each: each.until)
+        people = ", ".join(sorted({each.person for each in every}))
+        said = f"{counted(count, 'approval')} of {workflow} {'runs' if count == 1 else 'run'} out soon, the first "
+        when = f"(#{first.ids[0]}) on {first.until:%d %b %H:%M} UTC, and {people} could not be told"
+        way_out = "signoff approvals list; signoff alerts test tries every channel"
+        yield Finding(f"approvals:{workflow}:untold", f"{said}{when}. {way_out}", workflow, may_pass=True)
 
 
 def webhook_backlog(look: Look) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain
@@ -23,6 +23,7 @@ import prompts
 from blocks.ledger import (
     Action,
     AgentRun,
+    Assignment,
     CaseAnswer,
     Decision,
     Evaluation,
@@ -110,6 +111,8 @@ class Person:
     """The numbers of the records that came from it."""
     mentioned: list[int]
     """The numbers of other people's records that name it."""
+    events: list[int] = field(default_factory=list)
+    """The numbers of the webhook events that name it and became no record."""
 
 
 def days() -> int:
@@ -174,11 +177,7 @@ def _forget_events(ledger: Ledger, older_than_days: int) -> None:
         ids = session.scalars(
             sa.select(WebhookEvent.id).where(*old).order_by(WebhookEvent.received_at).limit(MOST)
         ).all()
-    for some in _batches(ids):
-        with ledger.write() as session:
-            _leave_no_trace(session)
-            cut = [(event, _event_cut(event)) for event in _whole(session, WebhookEvent, WebhookEvent.id.in_(some))]
-            _cut_out(session, cut, BY_RULE)
+    redact_events(ledger, ids, by=BY_RULE)
 
 
 def due(ledger: Ledger, older_than_days: int, workflow: str | None = None, limit: int | None = None) -> list[int]:
@@ -215,7 +214,28 @@ def of_person(ledger: Ledger, address: str) -> Person:
         for number, payload in session.execute(found.order_by(Record.id).execution_options(yield_per=BATCH)):
             is_from = any(isinstance(value, str) and value.lower() == wanted for value in payload.values())
             (theirs if is_from else others).append(number)
-    return Person(theirs, others)
+        naming = session.execute(_events_naming(_in_json(wanted)))
+        events = [number for number, payload in naming if _names(payload, wanted)]
+    return Person(theirs, others, events)
+
+
+def _names(payload: Mapping[str, Any] | None, wanted: str) -> bool:
+    """Whether the address itself stands there, and not only one that holds it: joann@..., ann@....org."""
+    whole = rf"(?<![\w.+%-]){re.escape(wanted)}(?![\w-]|\.\w)"
+    return re.search(whole, json.dumps(payload, ensure_ascii=False).lower()) is not None
+
+
+def _events_naming(wanted: str) -> sa.Select[tuple[int, dict[str, Any] | None]]:
+    """Those that are handled and belong to no record: with a record they go as that goes."""
+    said = sa.func.lower(sa.cast(WebhookEvent.payload, sa.Text))
+    mine = sa.and_(
+        Record.source == sa.literal(OF_AN_EVENT).concat(WebhookEvent.source),
+        Record.external_id == WebhookEvent.external_id,
+    )
+    query = sa.select(WebhookEvent.id, WebhookEvent.payload)
+    query = query.where(WebhookEvent.redacted_at.is_(None), WebhookEvent.handled_at.is_not(None))
+    named = said.contains(wanted, autoescape=True)
+    return query.where(named, ~sa.exists().where(mine)).order_by(WebhookEvent.id)
 
 
 def _in_what_an_agent_read(wanted: str) -> sa.ColumnElement[bool]:
@@ -257,6 +277,17 @@ def redact(ledger: Ledger, ids: Sequence[int], *, by: str) -> Redaction:
         rows += len(redacted)
         fields += sum(changed for _, changed in redacted)
     return Redaction(count, rows, fields)
+
+
+def redact_events(ledger: Ledger, ids: Sequence[int], *, by: str) -> Redaction:
+    """Take out what these webhook events said. Those that were redacted before are passed over."""
+    redacted: list[tuple[Base, int]] = []
+    for some in _batches(ids):
+        with ledger.write() as session:
+            _leave_no_trace(session)
+            cut = [(event, _event_cut(event)) for event in _whole(session, WebhookEvent, WebhookEvent.id.in_(some))]
+            redacted += _cut_out(session, cut, by)
+    return Redaction(0, len(redacted), sum(changed for _, changed in redacted))
 
 
 def redacted_on(at: datetime) -> str:
@@ -356,7 +387,9 @@ def _cuts_of_actions(session: Session, ids: sa.Select[tuple[int]]) -> Iterable[t
     decisions = _whole(session, Decision, Decision.action_id.in_(ids))
     receipts = _whole(session, Receipt, Receipt.action_id.in_(ids))
     observations = _whole(session, Observation, Observation.action_id.in_(ids))
+    assignments = _whole(session, Assignment, Assignment.action_id.in_(ids))
     return chain(
+        ((assigned, {"comment": ""}) for assigned in assignments),
         ((action, _action_cut(action)) for action in actions),
         ((decision, {"payload": _ids_of(decision.payload), "comment": ""}) for decision in decisions),
         ((receipt, {"detail": _ids_of(receipt.detail)}) for receipt in receipts),

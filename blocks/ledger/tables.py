@@ -401,6 +401,7 @@ class Assignment(Base):
     """Who passed it on."""
     comment: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    redacted_at: Mapped[datetime | None]
 
 
 class Circuit(Base):

@@ -195,6 +195,7 @@ class TestRedact:
                     "why": "it is still open (gated): the workflow's next run takes it up",
                 }
             ],
+            "events": 0,
             "mentioned": [other.record],
         }
         assert [whole(ledger, work.record) for work in (theirs, opened, other)] == [False, True, True]

@@ -51,12 +51,19 @@ def nothing_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[
 
 
 @pytest.mark.usefixtures("nothing_is_up")
-def test_another_folders_server_is_left_alone(server: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    running.find_running()
-    assert os.environ.pop("PREFECT_API_URL") == running.NOBODY
-    said = capsys.readouterr().err
-    assert f"the Prefect server on port {server['port']} is another folder's ({server['home']})" in said
+def test_another_folders_server_is_left_alone(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        for name in ("PREFECT_API_URL", running.STRANGER):
+            patch.setenv(name, "put back afterwards")
+        patch.delenv("PREFECT_API_URL")
+        running.find_running()
+        assert os.environ["PREFECT_API_URL"] == running.NOBODY
+        said = running.no_server()
+    assert f"The one on port {server['port']} is another folder's ({server['home']}) and is left alone" in said
     assert f"export PREFECT_API_URL=http://127.0.0.1:{server['port']}/api" in said
+    assert capsys.readouterr().err == ""  # not every command needs a server
 
 
 def test_one_of_this_folder_is_used(

@@ -22,6 +22,7 @@ from flows.health_check import cards_and_broken, health_check
 from flows.lead_triage import lead_triage
 from sandbox.client import Sandbox
 from tasks import alerts, health, notices
+from tests.deciding import Desk, reply
 from tests.telling import Receiver, mails, posts, receiving
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -112,7 +113,6 @@ EXPECTED = {
     "accounts:drive/company",
     "silence:support-answer:gmail:support",
     "spend:lead-triage:{today}:100",
-    "approvals:billing-agent:ending",
     "runs:pool:signoff",
 }
 
@@ -181,6 +181,33 @@ def test_when_all_is_well_nobody_hears_of_it(ledger: Ledger, sandbox: Sandbox, r
     assert (posts(sandbox), sandbox.sent(), receiver.heard) == ([], [], [])
     with ledger.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Alert)) == 0
+
+
+def test_who_is_asked_is_told_once_that_an_approval_runs_out_and_no_alert_says_so_again(
+    ledger: Ledger, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    desk = Desk(ledger)
+    (number,) = desk.put(reply(), age=4 * DAY, life=5 * DAY, forms=False)
+    assert [health_check().findings for _ in range(3)] == [{}, {}, {}]
+    (said,) = mails(sandbox)
+    assert f"- #{number} Send reply" in said
+    assert (posts(sandbox), receiver.heard, alerts.every(ledger)) == ([], [], [])
+
+
+def test_an_alert_says_that_an_approval_runs_out_where_the_notice_reaches_nobody(
+    ledger: Ledger, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    Desk(ledger).put(reply(), age=4 * DAY, life=5 * DAY, forms=False)
+    sandbox.fault("invalid_grant", times=None)
+    for _ in range(3):
+        health_check()
+    assert (mails(sandbox), len(mine := [text for text in receiver.texts() if "runs out soon" in text])) == ([], 1)
+    assert "and tom@dockwell.example could not be told" in mine[0]
+    sandbox.clear_faults()
+    for _ in range(3):
+        health_check()
+    assert len([text for text in mails(sandbox) if "What nobody decides is not done." in text]) == 1
+    assert [alert.key for alert in alerts.still_open(ledger)] == []
 
 
 def test_a_flow_that_cannot_be_imported_is_a_finding_and_the_others_are_looked_at(

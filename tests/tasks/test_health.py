@@ -52,8 +52,13 @@ def find(ledger: Ledger) -> Find:
 
 
 def put(ledger: Ledger, *rows: Any) -> None:
+    """Rows, or statements."""
     with ledger.write() as session:
-        session.add_all(rows)
+        for row in rows:
+            if isinstance(row, sa.Executable):
+                session.execute(row)
+            else:
+                session.add(row)
 
 
 def record(number: int, state: str, at: datetime) -> Record:
@@ -188,16 +193,35 @@ class TestWork:
         said = "of 1 action of lead-triage nobody knows whether they were done: signoff ledger doubts"
         assert find(doubts) == {"doubts:lead-triage": said}
 
-    def test_approvals_that_end_soon_name_who_is_asked(self, ledger: Ledger, find: Find) -> None:
+    def test_approvals_that_end_soon_are_found_only_where_their_notice_has_reached_nobody(
+        self, ledger: Ledger, find: Find
+    ) -> None:
         soon, later = action("a", "waiting", NOW - 4 * DAY), action("b", "waiting", NOW - DAY)
-        put(ledger, soon, later, action("c", "done", NOW - 4 * DAY))
+        put(ledger, soon, later, action("c", "done", NOW - 4 * DAY), action("d", "waiting", NOW - 6 * DAY))
         assert find(waiting_approvals) == {
-            "approvals:lead-triage:ending": f"1 approval of lead-triage run out soon, the first (#{soon.id}) on "
-            "25 Nov 15:00 UTC. Asked: tom@dockwell.example (2). signoff approvals list"
+            "approvals:lead-triage:untold": f"1 approval of lead-triage runs out soon, the first (#{soon.id}) on "
+            "25 Nov 15:00 UTC, and tom@dockwell.example could not be told. signoff approvals list; signoff alerts test "
+            "tries every channel"
         }
-        for person in ("mara@dockwell.example", "ada@dockwell.example"):
-            put(ledger, Assignment(action_id=soon.id, person=person, by="tom"))
-        assert "ada@dockwell.example (1), tom@dockwell.example (1)" in find(waiting_approvals).popitem()[1]
+        key = "expiry/tom@dockwell.example/lead-triage/2026-11-25T15:00:00"
+        mail = Notice(key=key, channel="gmail/inbox/tom@dockwell.example", state="pending", text="x", attempts=1)
+        put(ledger, mail)
+        assert find(waiting_approvals) == {}, "it is on its way"
+        for state, attempts in (("pending", 2), ("sending", 3), ("failed", 1), ("unknown", 1)):
+            put(ledger, sa.update(Notice).values(state=state, attempts=attempts))
+            assert list(find(waiting_approvals)) == ["approvals:lead-triage:untold"], state
+        put(ledger, Notice(key=key, channel="slack/team", state="sent", text="x", attempts=1))
+        assert find(waiting_approvals) == {}, "in one channel they were"
+        put(ledger, Assignment(action_id=soon.id, person="mara@dockwell.example", by="tom"))
+        assert "mara@dockwell.example could not be told" in find(waiting_approvals).popitem()[1]
+
+    def test_approvals_that_nobody_is_asked_for(self, ledger: Ledger, find: Find) -> None:
+        put(ledger, action("a", "waiting", NOW - DAY))
+        put(ledger, sa.update(Action).values(workflow="gone"))
+        assert find(waiting_approvals) == {
+            "approvals:gone:nobody": "1 approval of gone waits, and nobody is asked: its card is gone. Bring its flow "
+            "back, or reject them: signoff approvals list"
+        }
 
     def test_too_many_that_wait_do_not_flap(self, ledger: Ledger, find: Find) -> None:
         put(ledger, *(action(f"a{n}", "waiting", NOW - HOUR) for n in range(20)))

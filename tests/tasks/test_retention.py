@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import prompts
 from blocks.ledger import (
     Action,
+    Assignment,
     CaseAnswer,
     Decision,
     Evaluation,
@@ -29,6 +30,7 @@ from blocks.ledger import (
     PromptVersion,
     Receipt,
     Record,
+    WebhookEvent,
     history,
     utcnow,
 )
@@ -487,6 +489,40 @@ class TestOnePerson:
         retention.redact(ledger, retention.of_person(ledger, ANN).records, by="Mara")
         assert retention.of_person(ledger, ANN) == retention.Person([], [])
         assert not is_whole(ledger, work)
+
+    def test_events_that_became_no_record_are_found_and_redacted_by_themselves(
+        self, ledger: Ledger, secret: Email
+    ) -> None:
+        def event(number: int, said: str, **changes: Any) -> WebhookEvent:
+            values = {"state": "ignored", "handled_at": utcnow()} | changes
+            return WebhookEvent(
+                source="stripe", external_id=f"evt_{number}", kind="x", payload={"data": {"email": said}}, **values
+            )
+
+        add_work(ledger, secret, source="webhook:stripe", external_id="evt_2", state="waits")
+        with ledger.write() as session:
+            session.add_all([event(1, ANN.upper()), event(2, ANN), event(3, f"jo{ANN}.org"), event(4, "bob@x.example")])
+            session.add(event(5, ANN, state="stored", handled_at=None))
+        found = retention.of_person(ledger, ANN)
+        assert found.events == [1]
+        done = retention.redact_events(ledger, found.events, by="Mara")
+        assert (done.rows, done.fields) == (1, 1)
+        with ledger.read() as session:
+            payloads = {event.id: event.payload for event in session.scalars(sa.select(WebhookEvent))}
+        assert [number for number, payload in payloads.items() if payload is None] == [1]
+        assert retention.of_person(ledger, ANN).events == []
+        assert audit.verify(ledger).findings == ()
+
+    def test_what_was_said_when_it_was_passed_on_goes_too(self, ledger: Ledger, secret: Email) -> None:
+        work = add_work(ledger, secret)
+        with ledger.write() as session:
+            session.add(Assignment(action_id=work.action, person="mara@x.example", by="tom", comment=f"You know {ANN}"))
+        retention.redact(ledger, [work.record], by="Mara")
+        with ledger.read() as session:
+            (assigned,) = session.scalars(sa.select(Assignment))
+        assert (assigned.comment, assigned.person, assigned.by) == ("", "mara@x.example", "tom")
+        assert assigned.redacted_at is not None
+        assert audit.verify(ledger).findings == ()
 
     @pytest.mark.parametrize("address", ["%@%", "_nn@northwind.example", "ann@northwind_example"])
     def test_it_is_an_address_not_a_pattern(self, ledger: Ledger, secret: Email, address: str) -> None:
