@@ -414,11 +414,9 @@ class Claude(Block):
             output_tokens=tokens.output,
             seconds=seconds,
             cost=self._cost(tokens) * share,
-            metadata={
-                "request_id": request_id,
-                "cache_read_tokens": tokens.cache_read,
-                "cache_write_tokens": tokens.cache_write,
-            },
+            cache_read_tokens=tokens.cache_read,
+            cache_write_tokens=tokens.cache_write,
+            metadata={"request_id": request_id},
         )
 
     def _cost(self, tokens: Tokens) -> Decimal:

@@ -27,7 +27,8 @@ PAGE = 500  # the most that messages.list, drafts.list and history.list return a
 LABEL_SECONDS = 60.0
 DEFAULT_UNITS = 5
 QUOTA_UNITS = (
-    ("POST", r"/drafts/send$", 100),
+    ("POST", r"/(drafts/send|watch)$", 100),
+    ("POST", r"/stop$", 50),
     ("PUT", r"/drafts/[^/]+$", 15),
     ("POST", r"/drafts$", 10),
     ("GET", r"/threads/[^/]+$", 10),
@@ -113,6 +114,11 @@ class _Profile(CamelPart):
     messages_total: int | None = None
 
 
+class _Watch(CamelPart):
+    history_id: Digits
+    expiration: Millis
+
+
 class _Header(CamelPart):
     name: str
     value: str
@@ -191,6 +197,7 @@ LABELS_SHAPE = _shape("message", _Named)
 MESSAGES_SHAPE = _shape("message-list", _MessageList)
 HISTORY_SHAPE = _shape("history", _History)
 PROFILE_SHAPE = _shape("profile", _Profile)
+WATCH_SHAPE = _shape("watch", _Watch)
 DRAFT_SHAPE = _shape("draft", _Draft)
 DRAFT_HEADERS_SHAPE = _shape("draft", _DraftWithHeaders)
 DRAFTS_SHAPE = _shape("draft-list", _DraftList)
@@ -346,6 +353,29 @@ class Gmail(GoogleAccount, _Mailbox, Block):
     def history_id(self) -> str:
         """Where the mailbox's history stands now; `added_since` takes it."""
         return self._read(PROFILE_SHAPE, self._api().users.getProfile(userId="me")).history_id
+
+    def watch(self, topic: str) -> datetime:
+        """Let Google tell a Pub/Sub topic whenever something changes in the inbox; safe to repeat.
+
+        Google goes on for seven days, and wants to be asked again before they are over, best once a day.
+        Source: https://developers.google.com/workspace/gmail/api/guides/push.
+
+        Args:
+            topic: `projects/PROJECT/topics/TOPIC`, of the OAuth client's own project, to which
+                gmail-api-push@system.gserviceaccount.com may publish.
+
+        Returns:
+            When Google stops (UTC).
+
+        Raises:
+            VendorError: permanent where the topic is not so, or the mailbox is watched for another topic.
+        """
+        body = {"topicName": topic, "labelIds": ["INBOX"], "labelFilterBehavior": "include"}
+        return self._read(WATCH_SHAPE, self._api().users.watch(userId="me", body=body)).expiration
+
+    def stop_watch(self) -> None:
+        """Let Google tell no topic any more. Safe to repeat."""
+        self._ask(self._api().users.stop(userId="me"))
 
     def list_message_ids(self, query: str, limit: int | None = None) -> list[str]:
         """The ids of the messages that match Gmail's search `query`, newest first, at most `limit`."""

@@ -43,6 +43,8 @@ class Reply:
     output_tokens: int = 0
     seconds: float = 0.0
     cost: Decimal = Decimal(0)  # US dollars
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -37,7 +37,7 @@ class WebhookEndpoint(Block):
     )
 
     connecting: ClassVar[Connecting] = Connecting(
-        permissions="none: it only checks what the vendor sends",
+        permissions="no permission: it only checks what the vendor sends",
         found="the vendor's page on webhooks, where you enter the address",
         asked=("public_url",),
     )

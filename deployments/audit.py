@@ -52,6 +52,9 @@ def show(action_id: int, *, as_json: bool) -> int:
 
 
 def _tell(checked: Verification) -> None:
+    if checked.passed and checked.history == 1 and not checked.older:  # its first row says that the ledger was made
+        views.console.print("Nothing has happened in this ledger yet.")
+        return
     rows = ", ".join(f"{count:,} {_rows_of(table, count)}" for table, count in checked.sealed.items())
     lines = [f"Checked {checked.history:,} rows of the history in {checked.seconds:.1f} s."]
     if rows:
@@ -65,8 +68,6 @@ def _tell(checked: Verification) -> None:
     views.console.print("\n".join(lines), markup=False)
     if not checked.passed:
         _print_findings(checked)
-    elif checked.history == 1 and not checked.older:
-        views.console.print("Nothing has happened in this ledger yet.")
     else:
         views.console.print(Text("Nothing was changed, left out or put in.", style="green"))
         _print_head(checked.head)

@@ -30,7 +30,7 @@ library = App(name="library", help="The company's documents: index, search, ask,
 app.command(library)
 rows = App(name="rows", help="What documents have become: list, show, remove.", group=work)
 app.command(rows)
-webhooks = App(name="webhooks", help="What vendors tell us by themselves: list, show, replay, test.", group=work)
+webhooks = App(name="webhooks", help="What vendors tell us by themselves: list, show, replay, test, watch.", group=work)
 app.command(webhooks)
 
 Port = Annotated[int | None, Parameter(help="The Prefect server's port. By default 4200.")]
@@ -152,10 +152,18 @@ def connect(
 
 @app.command(group=start)
 def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system pick one.")] = 4290) -> int:
-    """Start only the pretend company (Gmail, HubSpot, Stripe, Slack, Notion, Claude on loopback), until Ctrl-C."""
+    """Start only the pretend company (Gmail, HubSpot, Stripe, Slack, Notion, Claude on loopback), until Ctrl-C.
+
+    To try an account against it, give its block this address: SIGNOFF_HUBSPOT_ADDRESS=http://127.0.0.1:4290/hubspot
+    signoff connect hubspot. Its keys stand in sandbox/credentials.py, Google's two addresses in deployments/pretend.py.
+    """
     from sandbox import company
     from sandbox.server import serve
 
+    sys.stderr.write(
+        "The pretend company, in memory: what it is sent is shown at this address, and how accounts are pointed at it "
+        "by signoff sandbox --help. Ctrl-C stops it.\n"
+    )
     serve(port, company=company.load())
     return 0
 
@@ -288,7 +296,7 @@ def replay(
     return replay(records, every=every, workflow=workflow, reason=reason, yes=yes, as_json=json)
 
 
-@app.command(group=start)
+@app.command(group=start, synonym=("health", "status", "diagnose"))
 def doctor(*, json: Json = False) -> int:
     """Look at everything again (accounts, cards, server, worker, ledger, work) and say what to do, by owner.
 
@@ -395,6 +403,33 @@ def try_webhook(
     from deployments.webhooks import try_endpoint
 
     return try_endpoint(source, kind=kind, public=public, as_json=json)
+
+
+@webhooks.command(name="watch")
+def watch_mailbox(
+    mailbox: str = "gmail/inbox",
+    /,
+    *,
+    topic: Annotated[
+        str | None, Parameter(help="projects/PROJECT/topics/TOPIC. By default the one that it is watched for.")
+    ] = None,
+    stop: Annotated[bool, Parameter(negative="", help="Let Google tell us no more.")] = False,
+    json: Json = False,
+) -> int:
+    """Let Google tell us at once of changes in an inbox (Gmail push); again: renew it now.
+
+    Make a Pub/Sub topic in the OAuth client's own project, give gmail-api-push@system.gserviceaccount.com the role
+    Pub/Sub Publisher on it, and let a push subscription with authentication call webhook-endpoint/gmail's address.
+    Google stops after seven days; the health check renews it every day, and opens an alert if it cannot.
+
+    Parameters
+    ----------
+    mailbox:
+        The mailbox's block.
+    """
+    from deployments.mail_watch import watch
+
+    return watch(mailbox, topic=topic, stop=stop, as_json=json)
 
 
 @library.command(name="index")

@@ -62,13 +62,12 @@ def tell_how_to_give(need: Need, kind: type[Any], lacking: Sequence[str]) -> Non
 
 
 def summary(states: Sequence[CredentialState]) -> None:
-    """The accounts, each with as whom it is connected and for which workflows; and what is next."""
+    """The accounts, each with as whom it is connected; what is still needed, and what is next."""
     table = Table(expand=True, pad_edge=False)
     table.add_column("Account", width=23, overflow="fold")
-    for title in ("Connected as", "For"):
-        table.add_column(title, ratio=1, overflow="fold")
+    table.add_column("Connected as", ratio=1, overflow="fold")
     for state in states:
-        table.add_row(state.credential, _as_whom(state), ", ".join(state.workflows) or "-")
+        table.add_row(state.credential, _as_whom(state))
     views.console.print(table)
     if open_ones := [state.credential for state in states if state.required and not state.ok]:
         views.console.print(f"Still needed: {', '.join(open_ones)}.", markup=False)

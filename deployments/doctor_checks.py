@@ -24,7 +24,7 @@ from blocks.ledger import Ledger, LedgerError, Run, default_url, utcnow
 from blocks.ledger.store import HEAD
 from deployments import triggers
 from deployments.cards import declared_deployments, flow_files
-from deployments.check import Finding, look_at
+from deployments.check import Finding, look_at, still_pretend
 from deployments.evidence import assessed
 from deployments.running import HOME
 from deployments.stack import POOL
@@ -221,8 +221,10 @@ def _look_at_each(files: Sequence[Path], entries: list[dict[str, Any]], seen: li
 
 
 def accounts(of: Sequence[Card]) -> list[Line]:
-    """Every account that the cards name."""
-    return [_account(state) for state in credentials.check_all(of)]
+    """Every account that the cards name; and whether they are real while the cards are still the pretend company's."""
+    pretend = still_pretend(of)
+    said = [Line(Level.WARNING, "cards", pretend)] if pretend else []
+    return [*(_account(state) for state in credentials.check_all(of)), *said]
 
 
 def _account(state: CredentialState) -> Line:
@@ -245,8 +247,9 @@ def stages(store: Ledger, of: Sequence[Card]) -> list[Line]:
     for card in of:
         found = assessed(store, card)
         stage, why = effective_stage(card, (found.stage, found.why))
-        said = f"runs {stage}" if stage is card.stage else f"runs {stage}, the card asks for {card.stage}: {why}"
-        more = "" if stage is card.stage else f" (signoff evidence {card.workflow})"
+        why_not = why.removesuffix("; see `signoff evidence`")  # with the name, here
+        said = f"runs {stage}" if stage is card.stage else f"runs {stage}, the card asks for {card.stage}: {why_not}"
+        more = "" if stage is card.stage else f": signoff evidence {card.workflow}"
         level = Level.WARNING if "which is no stage" in why else Level.OK
         lines.append(Line(level, card.workflow, said + more, card.owner))
     return lines

@@ -21,7 +21,7 @@ from tasks.plain import capitalised, counted
 from tasks.roi import Minutes, Report, VersionReport, WorkflowReport
 from tasks.roi_figures import Figures
 from tasks.roi_statement import Statement
-from tasks.roi_words import FIRST, change, dollars, hours, long, share
+from tasks.roi_words import FEW, FIRST, change, dollars, hours, long, rate, rates, share
 
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_BARS = 50
@@ -149,9 +149,9 @@ def is_shown(each: WorkflowReport) -> bool:
 
 
 def _wrong(each: WorkflowReport) -> Text:
-    rate, by_hand = each.now.error_rate, each.baseline_rate
-    worse = rate is not None and by_hand is not None and rate > by_hand
-    return Text(share(rate), style="red" if worse else "")
+    now, by_hand = each.now, each.baseline_rate
+    worse = now.error_rate is not None and by_hand is not None and now.error_rate > by_hand and now.ended >= FEW
+    return Text(rate(now.wrong, now.ended), style="red" if worse else "")
 
 
 def _show_workflow(each: WorkflowReport, found: Report) -> None:
@@ -164,7 +164,16 @@ def _show_workflow(each: WorkflowReport, found: Report) -> None:
         table.add_row(label, Text(views.printable(said) if label != "per day" else said))
     views.console.print(table)
     if any(one.is_change for one in each.versions):
-        views.console.print(_versions(each.versions))
+        views.console.print(_versions(busy_versions(each)))
+
+
+def busy_versions(each: WorkflowReport) -> list[VersionReport]:
+    """The versions of which there is something to say: an empty row would only be wondered at."""
+    return [one for one in each.versions if one.is_change or any(_seen(one.figures))]
+
+
+def _seen(now: Figures) -> tuple[int, ...]:
+    return now.came_in, now.ended, now.decided, now.calls
 
 
 def facts(each: WorkflowReport, found: Report) -> Iterator[tuple[str, str]]:
@@ -180,7 +189,10 @@ def facts(each: WorkflowReport, found: Report) -> Iterator[tuple[str, str]]:
         yield "people", _people(each)
     if now.ended:
         again = (
-            f"; rejected by people {share(now.rejection_rate)}, changed {share(now.edit_rate)}" if now.decided else ""
+            f"; of {counted(now.decided, 'decided record')} people rejected {rate(now.rejected, now.decided)}, "
+            f"changed {rate(now.edited, now.decided)}"
+            if now.decided
+            else ""
         )
         yield "errors", f"{roi_words.went_wrong(each)}{again}"
     if done := ", ".join(kind.several(kind.done) for kind in each.kinds if kind.done):
@@ -204,12 +216,20 @@ def _people(each: WorkflowReport) -> str:
 
 def _model(each: WorkflowReport) -> str:
     now = each.now
-    tokens = f"{now.input_tokens:,} tokens in, {now.output_tokens:,} out"
+    tokens = f"{now.input_tokens:,} tokens in{_cached(now)}, {now.output_tokens:,} out"
     again = f", {now.asked_again:,} asked again" if now.asked_again else ""
     lost = f", {now.lost:,} never answered (counted at their worst)" if now.lost else ""
     tried = f"; trying the prompt {dollars(each.evaluations)}" if each.evaluations else ""
     said = f"{dollars(now.usd)}, {dollars(now.usd_per_record)} a record; {counted(now.calls, 'call')}"
     return f"{said}{again}{lost}; {tokens}{tried}"
+
+
+def _cached(now: Figures) -> str:
+    """What of the input the vendor's cache held, at a tenth of the price or so, and what was put into it, at more."""
+    if not (now.cache_read_tokens or now.cache_write_tokens):
+        return ""
+    read, written = (tokens / now.input_tokens for tokens in (now.cache_read_tokens, now.cache_write_tokens))
+    return f" ({read:.0%} from the vendor's cache, {written:.0%} put into it)"
 
 
 def limits(each: WorkflowReport) -> str:
@@ -253,11 +273,10 @@ def _versions(versions: Sequence[VersionReport]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for one in versions:
         now = one.figures
-        rates = (share(now.rejection_rate), share(now.edit_rate), share(now.error_rate))
         since = f"{one.since:%d %b}" if one.since else ""
         cost = (dollars(now.usd), dollars(now.usd_per_record))
         name = views.printable(one.version or "(none asked)")
-        table.add_row(Text(name, style="bold" if one.is_change else ""), since, f"{now.came_in:,}", *rates, *cost)
+        table.add_row(Text(name, style="bold" if one.is_change else ""), since, f"{now.came_in:,}", *rates(now), *cost)
     return table
 
 

@@ -12,12 +12,12 @@ import jinja2
 
 from blocks.ledger import utcnow
 from deployments.charts import Chart, Row, Series, across, rising, stacked
-from deployments.report import facts, is_shown, sums
+from deployments.report import busy_versions, facts, is_shown, sums
 from tasks import roi_advice, roi_statement, roi_words
 from tasks.plain import capitalised, counted
 from tasks.roi import Report, WorkflowReport
 from tasks.roi_statement import Statement
-from tasks.roi_words import FIRST, change, dollars, hours, share
+from tasks.roi_words import FEW, FIRST, change, dollars, hours, rate, rates, share
 
 WIDE, NARROW = 560, 340
 """Every chart is drawn twice; the page shows the one that fits."""
@@ -83,7 +83,8 @@ def page(found: Report) -> str:
         idle=[each.workflow for each in found.workflows if not is_shown(each)],
         statement=said, sums=list(sums(said)) if said else [],
         payback=_payback_chart(found, said) if said and found.begins else None,
-        hours=hours, dollars=dollars, share=share, capitalised=capitalised, made_at=utcnow(),
+        hours=hours, dollars=dollars, rates=rates, busy_versions=busy_versions, capitalised=capitalised,
+        made_at=utcnow(),
     )  # fmt: skip
 
 
@@ -95,10 +96,13 @@ def _tiles(found: Report) -> Iterator[tuple[str, str, str]]:
         return f"{value} before{f', {against}' if against else ''}" if compares else ""
 
     saved, saved_before = found.minutes.saved, found.minutes_before.saved
-    yield "saved, net", hours(saved), beside(hours(saved_before), change(saved, saved_before))
+    of = f"of {counted(now.used, 'result')}, {counted(now.forms, 'form')}"
+    yield "saved, net", hours(saved), beside(hours(saved_before), change(saved, saved_before)) or of
     yield "came in", f"{now.came_in:,}", beside(f"{before.came_in:,}", change(now.came_in, before.came_in))
     yield "model calls", dollars(now.usd), beside(dollars(before.usd), change(now.usd, before.usd))
-    yield "went wrong", share(now.error_rate), beside(share(before.error_rate), "")
+    few = "too few for a share" if 0 < now.ended < FEW else f"of {now.ended:,}" if now.ended else ""
+    then = beside(rate(before.wrong, before.ended), "")
+    yield "went wrong", rate(now.wrong, now.ended), "; ".join(filter(None, (few, then)))
 
 
 def _overview(shown: Sequence[WorkflowReport]) -> Figure:
@@ -112,7 +116,7 @@ def _overview(shown: Sequence[WorkflowReport]) -> Figure:
         (
             each.workflow, f"{each.now.came_in:,}", f"{each.now.done:,}", f"{each.now.waiting:,}",
             f"{each.now.quarantined:,}", hours(each.minutes.saved if each.minutes else None), dollars(each.now.usd),
-            share(each.now.error_rate), share(each.baseline_rate),
+            rate(each.now.wrong, each.now.ended), share(each.baseline_rate),
         )
         for each in shown
     )  # fmt: skip
@@ -142,7 +146,7 @@ def _figures(each: WorkflowReport, found: Report) -> Iterator[Figure]:
         yield _minutes(each)
     if each.now.usd:
         yield _cost(each, days, marks)
-    if each.now.ended or each.now.decided:
+    if max(each.now.ended, each.now.decided) >= FEW:
         yield _rates(each)
 
 
@@ -210,15 +214,15 @@ def _rates(each: WorkflowReport) -> Figure:
     """Of a hundred: what went wrong, beside what people get wrong by hand; and what people changed and rejected."""
     now = each.now
     found = (
-        ("went wrong", now.error_rate, f"of {counted(now.ended, 'record')}", "quarantined", each.baseline_rate),
-        ("changed by people", now.edit_rate, f"of {counted(now.decided, 'record')}", "waiting", None),
-        ("rejected by people", now.rejection_rate, f"of {counted(now.decided, 'record')}", "bad", None),
+        ("went wrong", now.wrong, now.ended, "quarantined", each.baseline_rate),
+        ("changed by people", now.edited, now.decided, "waiting", None),
+        ("rejected by people", now.rejected, now.decided, "bad", None),
     )
     rows = [
-        Row(f"{name}{f' (line: by hand {share(beside)})' if beside is not None else ''}", rate, f"{share(rate)} {of}",
-            look, beside=beside)
-        for name, rate, of, look, beside in found
-        if rate is not None
+        Row(f"{name}{f' (line: by hand {share(beside)})' if beside is not None else ''}", count / of,
+            f"{share(count / of)} of {counted(of, 'record')}", look, beside=beside)
+        for name, count, of, look, beside in found
+        if of >= FEW
     ]  # fmt: skip
     table = tuple((row.name, row.said) for row in rows)
     return _across("Errors and corrections", rows, ("", "Share"), table, QUARTER)

@@ -167,5 +167,6 @@ def printable(text: str, *, lines: bool = False) -> str:
 def _left(expires_at: datetime | None) -> str:
     if expires_at is None:
         return "never"
-    hours = (expires_at - utcnow()).total_seconds() / 3600
-    return f"in {hours / 24:.0f} d" if hours >= 48 else f"in {max(hours, 0):.0f} h"
+    from tasks.approval_notices import age  # as the inbox and the notices say it; brings Prefect along
+
+    return f"in {age(expires_at - utcnow())}"

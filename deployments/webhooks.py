@@ -23,7 +23,7 @@ from blocks.webhooks import SLUG, WebhookEndpoint
 from deployments import views
 from deployments.errors import CommandError
 from deployments.receiver.dispatch import key, run_name, tags
-from deployments.receiver.endpoints import saved
+from deployments.receiver.endpoints import EVERY_SECONDS, saved
 from deployments.receiver.postbox import FAILED, IGNORED, NOBODY, STARTED, STORED
 from deployments.stack import RECEIVER_PORT, RECEIVER_URL
 from deployments.triggers import TRIGGERS, NoValue, Trigger, find, parameters_of
@@ -227,9 +227,10 @@ def _send(address: str, headers: Mapping[str, str], body: bytes) -> tuple[int, s
 
 
 def _hint(status: int) -> str:
+    looks = f". The receiver looks at the blocks every {EVERY_SECONDS:g} seconds"
     return {
-        401: ". The receiver looks at the blocks every 15 seconds: has the secret been changed just now?",
-        404: ". The receiver looks at the blocks every 15 seconds: is it on the same Prefect server?",
+        401: f"{looks}: has the secret been changed just now?",
+        404: f"{looks}: is it on the same Prefect server?",
     }.get(status, "")
 
 

@@ -7,7 +7,7 @@ import logging
 from prefect import flow
 
 from blocks.ledger import Ledger
-from tasks import approval_notices, flow_cards, health, notices
+from tasks import approval_notices, flow_cards, health, mail_watch, notices
 from tasks.card import Card
 from tasks.health_finding import Finding
 
@@ -16,10 +16,12 @@ from tasks.health_finding import Finding
 def health_check() -> health.Summary:
     """Look at accounts, work, runs and machine; open and close alerts; delete what has no use; tell people.
 
-    Who is asked to decide is told first of what runs out: where that has reached nobody, it is a finding.
+    Who is asked to decide is told first of what runs out: where that has reached nobody, it is a finding. So it is
+    where Google's push of an inbox, which ends after seven days, could not be renewed.
     """
     ledger = Ledger.open()
     cards, broken = cards_and_broken()
+    mail_watch.renew(ledger)
     told = approval_notices.tell_due(ledger, cards)
     report = health.look(ledger, cards).with_findings(health.FLOWS, broken)
     settled = health.settle(ledger, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,17 @@ from starlette.routing import Route
 from sandbox import credentials, mime
 from sandbox.google_consent import Consent, Consents, lifetime
 from sandbox.mail_query import UnknownOperator, compile_query, looks_everywhere
-from sandbox.mailbox import FIXED_LABELS, Change, Label, Mail, Mailbox
+from sandbox.mailbox import FIXED_LABELS, Change, Label, Mail, Mailbox, Push
 from sandbox.wire import Ask, Json, Refused, endpoint, json_reply
 
 if TYPE_CHECKING:
     from sandbox.world import World
 
 TOKEN_SECONDS = 3599
+PUSH_SECONDS = 7 * 24 * 3600
+"""How long Gmail goes on telling of changes after each call of users.watch."""
+
+TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 HISTORY_KEYS = {
     "messageAdded": "messagesAdded",
     "messageDeleted": "messagesDeleted",
@@ -563,10 +568,38 @@ def draft_of(box: Mailbox, draft_id: str) -> str:
     raise missing()
 
 
+# Push
+
+
+def watch(box: Mailbox, ask: Ask) -> Json:
+    """users.watch. A mailbox has one topic at a time; the same one again counts its days afresh. Nothing is pushed."""
+    topic = str(ask.body.get("topicName", ""))
+    if not TOPIC.fullmatch(topic):
+        raise invalid("Invalid topicName does not match projects/sandbox/topics/*")
+    if unknown := [label for label in ask.body.get("labelIds", []) if label not in box.labels]:
+        raise invalid(f"Invalid label: {unknown[0]}")
+    if ask.meets("topic_forbidden"):
+        said = f"Error sending test message to Cloud PubSub {topic} : User not authorized to perform this action."
+        raise error(403, "PERMISSION_DENIED", said, "forbidden")
+    now = int(time.time() * 1000)
+    if box.push and box.push.ends_ms > now and box.push.topic != topic:
+        said = "Only one user push notification client allowed per developer (call /stop then try again)"
+        raise error(400, "FAILED_PRECONDITION", said, "failedPrecondition")
+    box.push = Push(topic, now + PUSH_SECONDS * 1000)
+    return {"historyId": str(box.history_id), "expiration": str(box.push.ends_ms)}
+
+
+def stop(box: Mailbox, _ask: Ask) -> None:
+    """users.stop; where nothing is watched, it changes nothing."""
+    box.push = None
+
+
 # The table: ids, methods and paths are those of Google's discovery document, and a test compares them.
 
 OPERATIONS: tuple[tuple[str, str, str, Handler], ...] = (
     ("getProfile", "GET", "profile", profile),
+    ("watch", "POST", "watch", watch),
+    ("stop", "POST", "stop", stop),
     ("messages.list", "GET", "messages", list_messages),
     ("messages.get", "GET", "messages/{id}", get_message),
     ("messages.attachments.get", "GET", "messages/{messageId}/attachments/{id}", get_attachment),

@@ -89,6 +89,14 @@ class Label:
     color: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Push:
+    """Where Gmail tells of the mailbox's changes, by Pub/Sub."""
+
+    topic: str
+    ends_ms: int
+
+
 class Mailbox:
     """The state behind the Gmail API, and the rules by which it changes."""
 
@@ -101,6 +109,7 @@ class Mailbox:
         self.history: list[Change] = []
         self.history_id = FIRST_HISTORY_ID
         self.oldest_history_id = FIRST_HISTORY_ID
+        self.push: Push | None = None
         self._mails_made = self._drafts_made = self._labels_made = 0
 
     def deliver(self, raw: bytes, labels: Iterable[str] = ("INBOX", "UNREAD")) -> Mail:

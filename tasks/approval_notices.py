@@ -28,6 +28,9 @@ AT_ONCE = timedelta(hours=1)
 FORGOTTEN = timedelta(days=2)
 """That something has run out is told no more after so long."""
 
+NIGHT = timedelta(hours=12)
+"""The longest that quiet hours are taken to last."""
+
 EXPIRY = "expiry/"
 """How the keys of notices begin that something runs out: with the person, the workflow and when, behind it."""
 
@@ -158,11 +161,12 @@ class Ending:
 def untold(ledger: Ledger, cards: Sequence[Card], now: datetime) -> list[Ending]:
     """What runs out soon without anybody having been told: there is no channel, or none has taken the notice.
 
-    A notice that was tried once, or waits for the quiet hours to end, is still on its way.
+    A notice that nobody has tried to send yet is on its way for `NIGHT`: the hours may be quiet.
     """
     ending = _ending(ledger, cards, now)
     keys = {f"{EXPIRY}{'/'.join(key)}": key for key in ending}
-    on_its_way = sa.and_(Notice.state.in_((notices.PENDING, notices.SENDING)), Notice.attempts <= 1)
+    untried = sa.and_(Notice.attempts == 0, Notice.created_at > now - NIGHT)
+    on_its_way = sa.and_(Notice.state == notices.PENDING, untried)
     well = sa.select(Notice.key).where(Notice.key.in_(list(keys)), sa.or_(Notice.state == notices.SENT, on_its_way))
     with ledger.read() as session:
         told = set(session.scalars(well))

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from blocks import connections
 from blocks.ledger import Alert, Ledger, Notice, utcnow
 from blocks.vendor import scrub
-from tasks import alerts, health_machine, notices, retention
+from tasks import alerts, health_machine, mail_watch, notices, retention
 from tasks.card import Card
 from tasks.credentials import needs
 from tasks.health_accounts import accounts
@@ -37,6 +37,7 @@ Check = Callable[[Look], Iterable[Finding]]
 
 CHECKS: Mapping[str, Check] = {
     "accounts": accounts,
+    "push": mail_watch.lapsing,
     "silence": silences,
     "errors": record_errors,
     "doubts": doubts,

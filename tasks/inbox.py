@@ -215,12 +215,12 @@ def _row(action: Action, title: str | None, confidence: float | None, asked: str
 
 
 def _gist(action: Action) -> str:
-    """What a low-impact action holds, on a line."""
+    """What a low-impact action holds, on a line, without what its title says already."""
     try:
         shown = actions.load(action.kind, action.payload).preview()
     except (KeyError, ValidationError):
         return "this version cannot read it"
-    said = one_line("; ".join(f"{label}: {value}" for label, value in shown.items()))
+    said = one_line("; ".join(f"{label}: {value}" for label, value in shown.items() if value not in action.title))
     return said if len(said) <= GIST else f"{said[: GIST - 1].rstrip()}…"
 
 

@@ -224,6 +224,8 @@ def note_turn(
             stop_reason=turn.stop_reason,
             input_tokens=turn.input_tokens,
             output_tokens=turn.output_tokens,
+            cache_read_tokens=turn.cache_read_tokens,
+            cache_write_tokens=turn.cache_write_tokens,
             cost=turn.cost,
             seconds=turn.seconds,
         )

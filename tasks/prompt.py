@@ -176,6 +176,8 @@ def call_row(run: Run, record_id: int, version: str, reply: Reply, attempt: int)
         stop_reason=reply.stop_reason,
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
+        cache_read_tokens=reply.cache_read_tokens,
+        cache_write_tokens=reply.cache_write_tokens,
         cost=reply.cost,
         seconds=reply.seconds,
     )

@@ -92,6 +92,9 @@ class Figures:
     """Calls that were never answered, counted at their worst."""
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Of the input, what the vendors' caches held, and what was put into them, as far as it was written down."""
     usd: Decimal = Decimal(0)
 
     def add(self, other: Figures | Mapping[str, Any]) -> None:
@@ -303,6 +306,8 @@ class _Look:
             lost=sum_of(calls.stop_reason == LOST),
             input_tokens=sa.func.sum(calls.input_tokens),
             output_tokens=sa.func.sum(calls.output_tokens),
+            cache_read_tokens=sa.func.sum(sa.func.coalesce(calls.cache_read_tokens, 0)),
+            cache_write_tokens=sa.func.sum(sa.func.coalesce(calls.cache_write_tokens, 0)),
             usd=sa.func.sum(calls.cost),
         )
         return query.where(within(calls.created_at, self.period))

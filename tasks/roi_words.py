@@ -15,6 +15,9 @@ from tasks.roi_figures import Figures
 FIRST = 3
 """Advice that is told where there is little room."""
 
+FEW = 20
+"""Of fewer than so many no share is told: one of two would be 50%, and says nothing."""
+
 
 def hours(minutes: float | None) -> str:
     """`48 min`, `14.2 h`; `-` where nobody can say."""
@@ -34,6 +37,11 @@ def dollars(amount: Decimal | None) -> str:
 def share(part: float | None) -> str:
     """`2.3%`; `-` of nothing."""
     return "-" if part is None else f"{part:.1%}"
+
+
+def rate(count: int, of: int) -> str:
+    """`2.3%`; `1 of 2` where there are too few for a share; `-` of nothing."""
+    return f"{count:,} of {of:,}" if 0 < of < FEW else share(count / of if of else None)
 
 
 def long(seconds: float) -> str:
@@ -74,10 +82,19 @@ def how_saved(minutes: Minutes) -> str:
     )
 
 
+def rates(figures: Figures) -> tuple[str, str, str]:
+    """What people rejected, what they changed, and what went wrong, for the columns of a table."""
+    decided = figures.decided
+    return rate(figures.rejected, decided), rate(figures.edited, decided), rate(figures.wrong, figures.ended)
+
+
 def went_wrong(each: WorkflowReport) -> str:
-    """The error rate beside that of people."""
+    """The error rate, of how many, beside that of people."""
+    wrong, ended = each.now.wrong, each.now.ended
     by_hand = f" (by hand {share(each.baseline_rate)})" if each.card else ""
-    return f"{share(each.now.error_rate)} went wrong{by_hand}"
+    if 0 < ended < FEW:
+        return f"{rate(wrong, ended)} went wrong, too few for a share{by_hand}"
+    return f"{rate(wrong, ended)} of {ended:,} went wrong{by_hand}"
 
 
 def notes(found: Report) -> Iterator[str]:
@@ -115,7 +132,7 @@ def as_markdown(found: Report) -> str:
         figures, saved = each.now, each.minutes.saved if each.minutes else None
         cells = (
             plain(each.workflow), f"{figures.came_in:,}", f"{figures.done:,}", f"{figures.waiting:,}",
-            f"{figures.quarantined:,}", hours(saved), dollars(figures.usd), share(figures.error_rate),
+            f"{figures.quarantined:,}", hours(saved), dollars(figures.usd), rate(figures.wrong, figures.ended),
             share(each.baseline_rate),
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -136,8 +153,7 @@ def _versions(found: Report) -> Iterator[str]:
         yield "|---|---|---|---|---|---|---|"
         for one in each.versions:
             figures = one.figures
-            rates = (figures.rejection_rate, figures.edit_rate, figures.error_rate)
-            cells = (plain(one.version or "none asked"), f"{figures.came_in:,}", *map(share, rates))
+            cells = (plain(one.version or "none asked"), f"{figures.came_in:,}", *rates(figures))
             yield f"| {' | '.join(cells)} | {dollars(figures.usd)} | {dollars(figures.usd_per_record)} |"
 
 

@@ -342,8 +342,7 @@ def ask(run: Run, record_id: int, request: Request, attempt: int) -> Reply:
         reply = run.model.ask(request)
         if mark:
             mark.over()
-            cached = (int(reply.metadata.get(name) or 0) for name in ("cache_read_tokens", "cache_write_tokens"))
-            mark.note(_of_answer(mark.trace, reply, *cached))
+            mark.note(_of_answer(mark.trace, reply))
             mark.note({"anthropic.request.id": _id(str(reply.metadata.get("request_id") or ""))})
             if mark.trace.content:
                 from tasks import tracing_content
@@ -372,7 +371,7 @@ def converse(run: Run, record: Record, step: int, model: Converser, conversation
         turn = model.converse(conversation)
         if mark:
             mark.over()
-            mark.note(_of_answer(mark.trace, turn, turn.cache_read_tokens, turn.cache_write_tokens))
+            mark.note(_of_answer(mark.trace, turn))
             if mark.trace.content:
                 from tasks import tracing_content
 
@@ -405,22 +404,22 @@ def _is_elsewhere(model: Model | Converser) -> bool:
     return bool(getattr(model, "address", ""))
 
 
-def _of_answer(trace: _Trace, answer: Reply | Turn, cache_read: int, cache_write: int) -> Attributes:
+def _of_answer(trace: _Trace, answer: Reply | Turn) -> Attributes:
     """What was paid for an answer; for Langfuse also in its own words, so that it reckons with our costs."""
     found: dict[str, Attribute | None] = {
         "gen_ai.response.model": answer.model,
         "gen_ai.response.finish_reasons": [answer.stop_reason],
         "gen_ai.usage.input_tokens": answer.input_tokens,
         "gen_ai.usage.output_tokens": answer.output_tokens,
-        "gen_ai.usage.cache_read.input_tokens": cache_read,
-        "gen_ai.usage.cache_write.input_tokens": cache_write,
+        "gen_ai.usage.cache_read.input_tokens": answer.cache_read_tokens,
+        "gen_ai.usage.cache_write.input_tokens": answer.cache_write_tokens,
         "signoff.cost_usd": float(answer.cost),
     }
     if trace.collector.is_langfuse:
         usage = {
-            "input": answer.input_tokens - cache_read - cache_write,
-            "input_cached_tokens": cache_read,
-            "input_cache_creation": cache_write,
+            "input": answer.input_tokens - answer.cache_read_tokens - answer.cache_write_tokens,
+            "input_cached_tokens": answer.cache_read_tokens,
+            "input_cache_creation": answer.cache_write_tokens,
             "output": answer.output_tokens,
         }
         found["langfuse.observation.usage_details"] = json.dumps(usage)

@@ -269,7 +269,10 @@ def saved_accounts(prefect_server: None, sandbox_process: Sandbox) -> None:  # n
 def accounts(saved_accounts: None, sandbox: Sandbox) -> Iterator[Callable[[], None]]:  # noqa: ARG001
     """The pretend company's Gmail, HubSpot and Slack, saved as blocks. Call it to save its Claude as well."""
     from blocks.anthropic import Claude
+    from blocks.gmail import Gmail
 
+    inbox: Gmail = connections.load("gmail/inbox")
+    inbox._labels.clear()  # the mailbox of this test is another one, though its block is shared
     key = SecretStr(credentials.ANTHROPIC_API_KEY)
     claude = Claude(api_key=key, address=f"{sandbox.url}/anthropic", timeout_seconds=10)
     saved = False

@@ -18,7 +18,7 @@ from blocks.ledger.history import seal_new_rows
 from blocks.ledger.tables import Base
 
 HERE = Path(__file__).parent
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration. Opening compares it with the database, so that Alembic is imported only when there is work."""
 
 BUSY_SECONDS = 30

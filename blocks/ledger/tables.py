@@ -149,7 +149,12 @@ class ModelCall(Base):
     """The text; of an agent's step the content blocks, as JSON."""
     stop_reason: Mapped[str]
     input_tokens: Mapped[int]
+    """All that went in, cached ones included."""
     output_tokens: Mapped[int]
+    cache_read_tokens: Mapped[int | None]
+    cache_write_tokens: Mapped[int | None]
+    """Of the input, what the vendor's cache held, and what was put into it: `cost` has both at their own prices. None
+    where nobody knows: the call is older than these columns, or was never answered."""
     cost: Mapped[Decimal]
     seconds: Mapped[float] = mapped_column(Double)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

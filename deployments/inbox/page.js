@@ -31,6 +31,12 @@ function openInbox() {
   history.replaceState({ id: current, at: body.className }, "");
   const seconds = Number(body.dataset.seconds);
 
+  // On a small screen what waits comes first; what is chosen already stays in sight.
+  const narrow = matchMedia("(max-width: 820px)");
+  function fold() { byId("fold").open = !narrow.matches || body.dataset.query !== ""; }
+  narrow.addEventListener("change", fold);
+  fold();
+
   // ---- what is shown
 
   function article() { return main.querySelector("article"); }
@@ -403,7 +409,7 @@ function openInbox() {
       say(all ? "Nothing is marked." : `${boxes.length} low-impact ones of ${group.dataset.workflow} are marked. A goes to their button.`);
     },
     A: () => { const button = byId("approve-marked"); if (button && !button.disabled) button.focus(); else say("Nothing is marked: x marks one, X all of a workflow."); },
-    "/": () => byId("words").focus(),
+    "/": () => { byId("fold").open = true; byId("words").focus(); },
     "?": () => help.showModal(),
   };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from blocks.ledger import utcnow
 from tasks import approval_slack
@@ -21,6 +22,9 @@ from tasks.inbox import Waiting
 HERE = Path(__file__).parent
 PICTURE = "data:image/jpeg;base64,"
 """The only address that an explanation may hold: a piece of a page, which the explanation brings along."""
+
+BETWEEN = re.compile(r"(?<=\w)([@.])(?=\w)")
+"""An @ or a dot within a word, as in addresses."""
 
 STATIC = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
 
@@ -79,6 +83,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"markdown": markdown, "ago": ago, "left": left, "outcome": approval_slack.outcome}
+    made.filters["breaks"] = breaks
     made.globals |= {"version": _version()}
     return made
 
@@ -98,6 +103,11 @@ def _markdown() -> MarkdownIt:
     made = MarkdownIt("commonmark", {"html": False}).disable(["link", "autolink", "html_block", "html_inline"])
     made.validateLink = lambda url: url.startswith(PICTURE)  # type: ignore[method-assign]
     return made
+
+
+def breaks(text: str) -> Markup:
+    """A text that may go on in the next line behind an address's @ and dots, rather than in the middle of a word."""
+    return Markup(BETWEEN.sub(r"\1<wbr>", str(escape(text))))
 
 
 def ago(then: datetime, now: datetime) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -65,7 +65,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 def whole(ledger: Ledger) -> FastAPI:
     """The application as `signoff receive` serves it. Further pages, and who takes presses in Slack, are given here."""
     inbox = Inbox(ledger)
-    return create_app(ledger, Endpoints(), routers=(inbox.router,), on_interaction=inbox.on_interaction)
+    app = create_app(ledger, Endpoints(), routers=(inbox.router,), on_interaction=inbox.on_interaction)
+    app.add_api_route("/", lambda: RedirectResponse("/inbox"), methods=["GET"], response_class=RedirectResponse)
+    return app
 
 
 def create_app(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import ValidationError
 
 from blocks.webhooks import SLUG, WebhookEndpoint
@@ -33,8 +33,10 @@ def saved() -> tuple[dict[str, WebhookEndpoint], list[str]]:
     with get_client(sync_client=True) as client:
         try:
             documents = client.read_block_documents_by_type(SLUG, include_secrets=True)
-        except ObjectNotFound:  # a server on which `prefect deploy` has not been run since there are endpoints
-            documents = []
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            documents = []  # a server on which nobody has made one yet: it does not even know the type
     for document in documents:
         try:
             block = WebhookEndpoint._from_block_document(document)

@@ -133,7 +133,7 @@ def test_cached_tokens_are_counted_in_and_priced_apart(claude: Claude, sandbox: 
     reply = claude.ask(question())
     assert reply.input_tokens == 1000
     assert reply.cost == (100 * Decimal("0.1") + 800 * Decimal("0.01") + 100 * Decimal("0.125")) / 1_000_000
-    assert (reply.metadata["cache_read_tokens"], reply.metadata["cache_write_tokens"]) == (800, 100)
+    assert (reply.cache_read_tokens, reply.cache_write_tokens) == (800, 100)
 
 
 def test_only_a_long_system_text_is_cached(claude: Claude, sandbox: Sandbox) -> None:
@@ -324,6 +324,7 @@ class TestConversing:
         turn = claude.converse(self.conversation())
         assert [block["type"] for block in turn.content] == ["text", "tool_use"]
         assert (turn.stop_reason, turn.input_tokens, turn.output_tokens) == ("tool_use", 10_000, 200)
+        assert (turn.cache_read_tokens, turn.cache_write_tokens) == (9_000, 0)
         assert 0 < turn.cost < claude.price(10_000, 200)
 
     def test_its_turn_goes_back_as_it_came_and_the_end_is_marked_for_the_cache(

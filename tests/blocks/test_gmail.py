@@ -277,6 +277,21 @@ def test_mail_that_arrives_between_two_pages_is_asked_for_again(gmail: Gmail) ->
     assert answered_by(gmail, history).added_since("5") == (["m1", "m2"], "10")
 
 
+def test_the_inbox_is_watched_for_seven_days(gmail: Gmail, sandbox: Sandbox) -> None:
+    until = gmail.watch("projects/p/topics/t")
+    assert timedelta(days=7, minutes=-5) < until - datetime.now(UTC) <= timedelta(days=7)
+    with pytest.raises(VendorError, match="call /stop then try again") as caught:
+        gmail.watch("projects/p/topics/other")
+    assert (caught.value.permanent, caught.value.status) == (True, 400)
+    gmail.stop_watch()
+    gmail.stop_watch()
+    sandbox.fault("topic_forbidden")
+    with pytest.raises(VendorError, match="User not authorized to perform this action") as caught:
+        gmail.watch("projects/p/topics/other")
+    assert (caught.value.permanent, caught.value.status) == (True, 403)
+    assert gmail.watch("projects/p/topics/other") >= until
+
+
 def test_expired_access_token_is_renewed_once(
     gmail: Gmail, sandbox: Sandbox, mail: Delivered, calls: Callable[..., int]
 ) -> None:

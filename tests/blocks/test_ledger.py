@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocks.ledger import Cursor, Ledger, LedgerError, ModelCall, Record, Run, store, utcnow
+from blocks.ledger import Cursor, Ledger, LedgerError, ModelCall, Record, Run, history, store, utcnow
 from blocks.ledger.tables import Base
 
 pytestmark = pytest.mark.both_databases
@@ -129,6 +129,27 @@ def test_what_was_validated_before_0003_is_judged_again_and_the_way_back_loses_n
         assert session.execute(states).tuples().all() == [(1, "prompted"), (2, "done")]
         assert session.scalar(sa.text("SELECT count(*) FROM model_calls")) == 2
         assert "sure" not in {column["name"] for column in sa.inspect(session.connection()).get_columns("records")}
+
+
+def test_a_call_from_before_0008_has_no_cached_tokens_and_its_seal_holds(ledger: Ledger) -> None:
+    with ledger.write() as session:
+        now = utcnow()
+        session.add(Run(id="r", workflow="w", stage="gated", started_at=now, heartbeat_at=now))
+        session.add(Record(id=1, workflow="w", source="s", external_id="1", payload={}, state="done"))
+        session.flush()
+        call = ModelCall(
+            workflow="w", record_id=1, run_id="r", prompt="p", prompt_version="v", model="m", attempt=1, reply="{}",
+            stop_reason="end_turn", input_tokens=9, output_tokens=1, cost=Decimal(1), seconds=1,
+        )  # fmt: skip
+        session.add(call)
+        session.flush()
+        before = history.seal_of(call)
+    for revision in ("0007", "head"):
+        migrated(ledger, revision)
+    with ledger.read() as session:
+        call = session.get_one(ModelCall, 1)
+        assert (call.cache_read_tokens, call.cache_write_tokens) == (None, None)
+        assert history.seal_of(call) == before
 
 
 def migrated(ledger: Ledger, revision: str) -> None:

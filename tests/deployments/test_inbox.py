@@ -25,7 +25,7 @@ from blocks.ledger import Action, Decision, Ledger, LedgerUnavailable
 from deployments.inbox.held import Held, Holding
 from deployments.inbox.render import markdown
 from deployments.inbox.service import Inbox
-from deployments.inbox.sessions import COOKIE, Attempts, Doors, Sessions, is_password, key
+from deployments.inbox.sessions import CODE_SECONDS, COOKIE, Attempts, Doors, Sessions, is_password, key
 from deployments.running import ROOT
 from tasks import approvals
 from tests.deciding import (
@@ -235,7 +235,7 @@ class TestSessions:
             entered = list(pool.map(lambda _: doors.enter(code), range(8)))
         assert sorted(filter(None, entered)) == [TOM]
         late = doors.open(TOM)
-        now += 121
+        now += CODE_SECONDS + 1
         assert doors.enter(late) is None
         for wrong in ("", "x", "../key", "\0"):
             assert doors.enter(wrong) is None

@@ -12,9 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Page
 
-from blocks.ledger import Ledger, utcnow
+from blocks.ledger import Ledger, ModelCall, utcnow
 from deployments.cards import cards
 from deployments.charts import Row, Series, across, rising, scale, stacked
 from deployments.cli import app
@@ -73,7 +74,8 @@ class TestTerminal:
         said = " ".join(done.out.split())
         for part in (
             "lead-triage",
-            "went wrong (by hand 8.0%)",
+            "went wrong",
+            "(by hand 8.0%)",
             "What to improve next",
             "model calls cost $",
             "of $4.00",
@@ -81,6 +83,21 @@ class TestTerminal:
             assert part in said
         assert ("Not counted" in said) == ("balance" in said) == bool(arguments)
         assert "\x1b" not in done.out
+
+    def test_what_the_vendors_cache_held_is_told_where_it_held_anything(
+        self, ledger: Ledger, in_process: Signoff
+    ) -> None:
+        books = Books(ledger)
+        books.record(utcnow() - DAY)
+        books.write()
+        assert "900 tokens in, 120 out" in " ".join(in_process("report").out.split())
+        with ledger.write() as session:
+            session.execute(sa.update(ModelCall).values(cache_read_tokens=720, cache_write_tokens=90))
+        said = " ".join(in_process("report").out.split())
+        assert "900 tokens in (80% from the vendor's cache, 10% put into it), 120 out" in said
+        every = in_process("report", "--json").json["workflows"]
+        (found,) = (each for each in every if each["workflow"] == "lead-triage")
+        assert (found["now"]["cache_read_tokens"], found["now"]["cache_write_tokens"]) == (720, 90)
 
     def test_only_the_workflow_that_is_named(self, signoff: Signoff) -> None:
         said = signoff("lead_triage").out

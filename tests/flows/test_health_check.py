@@ -21,7 +21,7 @@ from blocks.ledger import Action, Alert, Ledger, ModelCall, Notice, Record, Run,
 from flows.health_check import cards_and_broken, health_check
 from flows.lead_triage import lead_triage
 from sandbox.client import Sandbox
-from tasks import alerts, health, notices
+from tasks import alerts, health, mail_watch, notices
 from tests.deciding import Desk, reply
 from tests.telling import Receiver, mails, posts, receiving
 
@@ -113,8 +113,11 @@ EXPECTED = {
     "accounts:drive/company",
     "silence:support-answer:gmail:support",
     "spend:lead-triage:{today}:100",
+    "approvals:billing-agent:untold",
     "runs:pool:signoff",
 }
+MAY_PASS = {"accounts:hubspot/crm:silent", "approvals:billing-agent:untold"}
+"""Those that open when they were met twice: the second, because its notice cannot go out by the dead inbox."""
 
 
 def counted(texts: Sequence[str], messages: Mapping[str, str]) -> dict[str, tuple[int, int]]:
@@ -146,8 +149,8 @@ def test_the_outage_drill_each_alert_is_told_once_and_its_end_once_on_every_chan
 
     outage.begin()
     first = health_check()
-    assert expected - {"accounts:hubspot/crm:silent"} == {alert.key for alert in alerts.still_open(ledger)}
-    assert "accounts:hubspot/crm:silent" in first.findings, "met once, it may pass by itself"
+    assert expected - MAY_PASS == {alert.key for alert in alerts.still_open(ledger)}
+    assert first.findings.keys() >= MAY_PASS, "met once, they may pass by themselves"
     health_check()
     assert {alert.key for alert in alerts.still_open(ledger)} == expected
     assert mails(sandbox) == [], "the inbox is dead"
@@ -208,6 +211,19 @@ def test_an_alert_says_that_an_approval_runs_out_where_the_notice_reaches_nobody
         health_check()
     assert len([text for text in mails(sandbox) if "What nobody decides is not done." in text]) == 1
     assert [alert.key for alert in alerts.still_open(ledger)] == []
+
+
+def test_googles_push_is_renewed_and_an_alert_says_when_it_cannot_be(
+    ledger: Ledger, sandbox: Sandbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail_watch.start(ledger, "gmail/inbox", "projects/p/topics/t")
+    monkeypatch.setattr(mail_watch, "DAILY", timedelta(0))
+    sandbox.fault("topic_forbidden", times=2)
+    told = [health_check() for _ in range(4)]
+    assert [(each.opened, each.closed) for each in told] == [
+        ((), ()), (("push:gmail/inbox",), ()), ((), ()), ((), ("push:gmail/inbox",)),
+    ]  # fmt: skip
+    assert [text.split(":")[0] for text in receiver.texts()] == ["Alert", "Over, after 1 minute"]
 
 
 def test_a_flow_that_cannot_be_imported_is_a_finding_and_the_others_are_looked_at(

@@ -199,6 +199,13 @@ class TestRefusals:
 class TestSubtle:
     """Faults that look like success."""
 
+    def test_google_may_not_publish_to_a_topic_once(self, sandbox: Sandbox) -> None:
+        sandbox.fault("topic_forbidden")
+        with gmail(sandbox) as client:
+            replies = [client.post("/watch", json={"topicName": "projects/p/topics/t"}) for _ in range(2)]
+        assert [reply.status_code for reply in replies] == [403, 200]
+        assert "User not authorized to perform this action" in replies[0].json()["error"]["message"]
+
     @pytest.mark.parametrize("through_draft", [False, True])
     def test_message_id_is_rewritten(self, sandbox: Sandbox, through_draft: bool) -> None:
         sandbox.fault("message_id_rewrite")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from email.message import EmailMessage
 from functools import cache
@@ -23,6 +24,7 @@ from sandbox import credentials
 from sandbox.client import Sandbox
 from sandbox.gmail import OPERATIONS
 
+TOPIC = "projects/sandbox/topics/gmail"
 JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
@@ -465,6 +467,34 @@ class TestHistory:
         fresh = users.getProfile(userId="me").execute()["historyId"]
         sandbox.write()
         assert len(since(startHistoryId=fresh)["history"]) == 1
+
+
+def test_a_mailbox_is_watched_for_seven_days_for_one_topic_at_a_time(users: Any) -> None:
+    def watch(topic: str = TOPIC, **more: Any) -> Any:
+        return users.watch(userId="me", body={"topicName": topic} | more).execute()
+
+    before = time.time()
+    told = watch(labelIds=["INBOX"], labelFilterBehavior="include")
+    assert told["historyId"] == users.getProfile(userId="me").execute()["historyId"]
+    assert before + 7 * 86_400 - 1 <= int(told["expiration"]) / 1_000 <= time.time() + 7 * 86_400
+    assert int(watch()["expiration"]) >= int(told["expiration"])
+    with pytest.raises(HttpError, match="Only one user push notification client allowed"):
+        watch(f"{TOPIC}-2")
+    for _ in range(2):
+        users.stop(userId="me").execute()
+    assert watch(f"{TOPIC}-2")["expiration"]
+
+
+def test_what_google_says_of_a_topic_that_will_not_do(users: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(HttpError, match="Invalid topicName") as caught:
+        users.watch(userId="me", body={"topicName": "gmail"}).execute()
+    assert caught.value.status_code == 400
+    with pytest.raises(HttpError, match="Invalid label: NOPE"):
+        users.watch(userId="me", body={"topicName": TOPIC, "labelIds": ["NOPE"]}).execute()
+    sandbox.fault("topic_forbidden")
+    with pytest.raises(HttpError, match="User not authorized to perform this action") as caught:
+        users.watch(userId="me", body={"topicName": TOPIC}).execute()
+    assert caught.value.status_code == 403
 
 
 def test_the_judge_is_strict() -> None:

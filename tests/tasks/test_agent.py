@@ -93,7 +93,7 @@ class TestWork:
     def test_looks_acts_and_ends(self, case: int, work: Work, ledger: Ledger, sandbox: Sandbox) -> None:
         sandbox.script(
             calls(("look_up", {"name": "Ann"}), text="I look first."),
-            calls(("add_note", {"text": "Wants a demo"})),
+            calls(("add_note", {"text": "Wants a demo"}), usage={"input_tokens": 10, "cache_read_input_tokens": 90}),
             {"text": "Noted that she wants a demo."},
         )
         work(case)
@@ -108,7 +108,8 @@ class TestWork:
             (1, "look_up", "read", False), (2, "add_note", "low", False),
         ]  # fmt: skip
         assert all(t.ended_at >= t.started_at for t in tools)
-        assert [call.attempt for call in rows(ledger, ModelCall)] == [1, 2, 3]
+        made = [(call.attempt, call.cache_read_tokens, call.cache_write_tokens) for call in rows(ledger, ModelCall)]
+        assert made == [(1, 0, 0), (2, 90, 0), (3, 0, 0)]
         assert audit.verify(ledger).passed
 
     def test_what_is_sent_is_what_the_protocol_wants(self, case: int, work: Work, sandbox: Sandbox) -> None:
@@ -145,7 +146,7 @@ class TestWork:
             {"text": "Done."},
         )
         work(case)
-        unknown, wrong, good = rows(ledger, ToolCall)
+        unknown, wrong, good = sorted(rows(ledger, ToolCall), key=lambda t: (t.step, t.position))
         assert unknown.output == "there is no tool 'delete_everything'; there are look_up, add_note, send_reply"
         assert "name: Field required" in wrong.output
         assert "nam: Extra inputs are not permitted" in wrong.output

@@ -204,10 +204,11 @@ class TestWork:
             "tries every channel"
         }
         key = "expiry/tom@dockwell.example/lead-triage/2026-11-25T15:00:00"
-        mail = Notice(key=key, channel="gmail/inbox/tom@dockwell.example", state="pending", text="x", attempts=1)
+        mail = Notice(key=key, channel="gmail/inbox/tom@dockwell.example", state="pending", text="x", created_at=NOW)
         put(ledger, mail)
-        assert find(waiting_approvals) == {}, "it is on its way"
-        for state, attempts in (("pending", 2), ("sending", 3), ("failed", 1), ("unknown", 1)):
+        assert find(waiting_approvals) == {}, "the hours may be quiet"
+        assert len(find(waiting_approvals, now=NOW + DAY / 2)) == 1, "no night is so long"
+        for state, attempts in (("pending", 1), ("sending", 3), ("failed", 1), ("unknown", 1)):
             put(ledger, sa.update(Notice).values(state=state, attempts=attempts))
             assert list(find(waiting_approvals)) == ["approvals:lead-triage:untold"], state
         put(ledger, Notice(key=key, channel="slack/team", state="sent", text="x", attempts=1))

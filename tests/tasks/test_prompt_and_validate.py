@@ -112,13 +112,15 @@ def test_a_good_answer_is_stored_with_what_it_cost(
     sandbox: Sandbox, ledger: Ledger, add_record: Callable[..., int], triage: Callable[..., list[str]], triaged: Answer
 ) -> None:
     number = add_record()
-    usage = {"input_tokens": 1000, "output_tokens": 100}
-    sandbox.script({"json": triaged("support"), "usage": usage})
+    usage = {"input_tokens": 200, "output_tokens": 100, "cache_read_input_tokens": 700}
+    sandbox.script({"json": triaged("support"), "usage": usage | {"cache_creation_input_tokens": 100}})
     assert triage() == []
     record, (call,) = get(ledger, number), calls(ledger)
     assert (record.state, record.answer) == ("validated", triaged("support"))
     assert (call.input_tokens, call.output_tokens, call.attempt) == (1000, 100, 1)
-    assert call.cost > 0
+    assert (call.cache_read_tokens, call.cache_write_tokens) == (700, 100)
+    paid = 200 + Decimal("0.1") * 700 + Decimal("1.25") * 100 + 5 * 100  # output costs five times as much as input
+    assert call.cost == paid * Decimal("0.1") / 1_000_000
     assert json.loads(call.reply) == triaged("support")
     version = version_of(prompts.load("lead_triage"), connections.load("claude/triage"))
     assert call.prompt_version == record.prompt_version == version

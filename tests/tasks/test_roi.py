@@ -214,7 +214,7 @@ class TestErrors:
         books.record(NOW - DAY, Wanted(state="waiting"))
         found = week()
         assert (found.now.wrong, found.now.ended, found.now.error_rate, found.baseline_rate) == (3, 8, 0.375, 0.08)
-        assert roi_words.went_wrong(found) == "37.5% went wrong (by hand 8.0%)"
+        assert roi_words.went_wrong(found) == "3 of 8 went wrong, too few for a share (by hand 8.0%)"
 
     def test_reasons_are_in_our_words_and_name_nobody(self, books: Books, week: Week) -> None:
         for reason in (
