@@ -210,7 +210,8 @@ def do(ledger: Ledger, run_id: str, approved: Approved) -> None:
         done = performer.find(block, wanted, attempt) if look else None
         found, in_doubt = done is not None, False
         if done is None:
-            attempt.save()  # the last moment at which a run that was taken for dead can be told so
+            if look:  # that took a while: the last moment at which a run that was taken for dead can be told so
+                attempt.save()
             done = performer.perform(block, wanted, attempt)
     except VendorError as error:
         mine(state=_state_after(error, in_doubt=in_doubt), reason=str(error), run_id=None)
@@ -301,7 +302,8 @@ def _claim(ledger: Ledger, run_id: str, approved: Approved) -> tuple[Action, dic
     Returns:
         The action, the payload that was approved, and whether an earlier attempt may have done it.
     """
-    with ledger.write() as session:
+
+    def claim(session: Session) -> tuple[Action, dict[str, Any], bool] | None:
         action, decision = _allowed_by_ledger(session, approved)
         in_doubt = action.state == "unknown"
         taken = session.connection().scalar(_TAKE, {"action": action.id, "holder": run_id, "now": utcnow()})
@@ -310,7 +312,9 @@ def _claim(ledger: Ledger, run_id: str, approved: Approved) -> tuple[Action, dic
         set_committed_value(action, "attempts", taken)  # whether to look first hangs on it
         decision.used_at = decision.used_at or utcnow()
         history.note(session, "action acting", f"actions/{action.id}", run=run_id, attempt=taken)
-    return action, decision.payload, in_doubt
+        return action, decision.payload, in_doubt
+
+    return ledger.together(claim)
 
 
 def _allowed_by_ledger(session: Session, approved: Approved) -> tuple[Action, Decision]:
@@ -364,13 +368,16 @@ def _update_mine(ledger: Ledger, action_id: int, holder: str, *new: Receipt, **v
     Raises:
         LostClaim: another run holds it by now; nothing was written.
     """
-    with ledger.write() as session:
+
+    def change(session: Session) -> None:
         changed = _HELD.values(**values, updated_at=utcnow())
         if not session.connection().execute(changed, {"action": action_id, "holder": holder}).rowcount:
             raise LostClaim(f"action {action_id} was taken over by another run")
         if values.get("state", "done") != "done":  # done is told by the receipt
             history.note(session, f"action {values['state']}", f"actions/{action_id}", run=holder)
         session.add_all(new)
+
+    ledger.together(change)
     if "state" in values:
         tracing.note_outcome(values["state"], new)
 

@@ -1,11 +1,11 @@
 """Opening the ledger, and its transactions."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -16,6 +16,9 @@ from sqlalchemy.orm import Session
 from blocks.database import Turns, engine_options, reading, take_turns, with_driver
 from blocks.ledger.history import seal_new_rows
 from blocks.ledger.tables import Base
+from blocks.ledger.together import Busy, Interrupted, Queue
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
 HEAD = "0008"
@@ -32,6 +35,17 @@ NUL, INSTEAD = "\0", "\N{REPLACEMENT CHARACTER}"
 
 WRITER = -138484540444757245
 """The advisory lock at which PostgreSQL's writers take turns: any number, always the same."""
+
+
+UNAVAILABLE = (
+    sa.exc.OperationalError,
+    sa.exc.InternalError,
+    sa.exc.InterfaceError,
+    sa.exc.TimeoutError,
+    Busy,
+    Interrupted,
+)
+"""How the database, or the wait for it, says that it cannot be used."""
 
 
 class LedgerError(Exception):
@@ -86,6 +100,7 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._reading = reading(engine)
+        self._queue = Queue(_joining)
 
     @classmethod
     def open(cls, url: str | None = None) -> "Ledger":
@@ -108,10 +123,23 @@ class Ledger:
         """
         with (
             _told(self.engine),
+            self._queue.turn(BUSY_SECONDS),
             WriteSession(self.engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
+
+    def together(self, change: Callable[[Session], T]) -> T:
+        """Make a change that may write, and return what it returns; durable when it does.
+
+        Changes that several threads want at the same time are committed at once, one after the other: each sees what
+        those before it did, and one that raises is undone alone. Otherwise as in a `write` block, and as short.
+
+        Raises:
+            LedgerUnavailable: the database went away, or another writer keeps it.
+        """
+        with _told(self.engine):
+            return self._queue.commit(change, self.engine.begin)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -125,12 +153,17 @@ class Ledger:
             session.expunge_all()
 
 
+def _joining(connection: Connection) -> WriteSession:
+    """A session in a savepoint of the connection's transaction."""
+    return WriteSession(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+
 @contextmanager
 def _told(engine: Engine) -> Iterator[None]:
     """The database's own failures become a `LedgerUnavailable`. What the caller did wrong stays what it is."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+    except UNAVAILABLE as error:
         why = getattr(error, "orig", None) or error
         raise LedgerUnavailable(
             f"the ledger {_name(engine)} cannot be used now ({' '.join(str(why).split())}): whatever was not committed "
