@@ -149,6 +149,10 @@ class Press:
     approve: bool
     action_id: int
     digest: str
+    teams: frozenset[str]
+    """The workspace in which it was pressed, and the presser's own."""
+    message: str
+    """The timestamp of the message that has the button: its id in the channel."""
 
 
 def read_press(payload: Mapping[str, Any]) -> Press | None:
@@ -163,12 +167,19 @@ def read_press(payload: Mapping[str, Any]) -> Press | None:
     number, _, digest = str(pressed[0].get("value", "")).partition(":")
     if not (number.isascii() and number.isdecimal() and len(number) < 10 and len(digest) == 64):
         return None
+    team, container = (payload.get(name) for name in ("team", "container"))
     return Press(
         user=str(user.get("id") or ""),
         approve=pressed[0]["action_id"] == APPROVE,
         action_id=int(number),
         digest=digest,
+        teams=frozenset((_text(team, "id"), _text(user, "team_id"))),
+        message=_text(container, "message_ts"),
     )
+
+
+def _text(of: object, name: str) -> str:
+    return str(of.get(name) or "") if isinstance(of, dict) else ""
 
 
 def decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> str:
@@ -190,6 +201,7 @@ def decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> str
 
 
 def _decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> None:
+    _refuse_strangers(ledger, at, press)
     person = _person(at.slack, press)
     action = approvals.action_of(ledger, press.action_id)
     if action.digest != press.digest:
@@ -199,6 +211,29 @@ def _decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> No
     if press.approve and (why := not_here(inbox.sight(ledger, cards, action.id))):
         raise ApprovalError(f"{why}: {inbox.link(action.id)}")
     approvals.respond(ledger, action.id, approve=press.approve, approver=person)
+
+
+def _refuse_strangers(ledger: Ledger, at: Desk, press: Press) -> None:
+    """Only members of the bot's own workspace decide, and only in the message that Signoff has posted.
+
+    Members' ids are unique within a workspace, not among them (docs.slack.dev/reference/objects/user-object).
+
+    Raises:
+        ApprovalError: it was pressed elsewhere, or Slack does not say.
+    """
+    try:
+        home = at.slack.team()
+    except VendorError as error:
+        raise ApprovalError(f"Slack did not say which workspace Signoff is in ({error.reason})") from None
+    if press.teams != {home}:
+        raise ApprovalError("only full members of Signoff's own workspace may decide, and in it")
+    mine = sa.select(Notice.external_id).where(
+        Notice.key == _key(press.action_id, press.digest), Notice.channel == at.channel
+    )
+    with ledger.read() as session:
+        posted = session.scalar(mine)
+    if posted != press.message:
+        raise ApprovalError("that is not the newest message about it: decide there, or in the inbox")
 
 
 def _person(slack: Slack, press: Press) -> str:

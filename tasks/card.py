@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
@@ -12,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from tasks import workdays
 from tasks.actions import KINDS, Action, Address, Impact
 from tasks.output import allowed_entry
+
+ONE_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=15)]
@@ -229,7 +232,9 @@ class Card(_Part):
         """Whether an e-mail address is the owner's, or on the `allowed` list: itself, or by its domain."""
         address = address.strip().lower()
         ours = {entry.lower() for entry in (self.owner, *self.allowed)}
-        return "@" in address and (address in ours or address.rpartition("@")[2] in ours)
+        # One address and nothing else: "x@elsewhere.example,ann@ours.example" is two, and ends like one of ours.
+        is_one = ONE_ADDRESS.fullmatch(address) is not None and address.isprintable()
+        return is_one and (address in ours or address.partition("@")[2] in ours)
 
 
 def of_workflow(workflow: str, cards: Iterable[Card]) -> Card | None:

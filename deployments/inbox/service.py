@@ -25,7 +25,7 @@ from deployments.inbox.held import SECONDS, Held, Holding
 from deployments.inbox.routes import Pages
 from deployments.inbox.sessions import Attempts, Doors, Sessions, key
 from deployments.password import AUTH
-from deployments.receiver.endpoints import saved
+from deployments.receiver.endpoints import PRESSED_AT, saved
 from deployments.receiver.threads import Watch, in_threads
 from deployments.running import HOME
 from tasks import approval_notices, approval_slack, approvals, flow_cards
@@ -222,7 +222,8 @@ class Inbox:
         at = approval_slack.desk()
         if at is None:
             return
-        takes_presses = any(endpoint.scheme == "slack" for endpoint in saved()[0].values())
+        endpoint = saved()[0].get(PRESSED_AT)
+        takes_presses = endpoint is not None and endpoint.scheme == "slack"
         approval_slack.post(self.ledger, self.cards, at, buttons=takes_presses)
         approval_slack.refresh(self.ledger, self.cards, at)
 

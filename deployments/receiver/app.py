@@ -29,7 +29,7 @@ from blocks.webhooks import WebhookEndpoint
 from deployments.inbox.service import Inbox
 from deployments.receiver.body import BadBody, read_body, too_large
 from deployments.receiver.dispatch import Dispatcher
-from deployments.receiver.endpoints import Endpoints
+from deployments.receiver.endpoints import PRESSED_AT, Endpoints
 from deployments.receiver.limits import Limits, Rate, Suspects
 from deployments.receiver.postbox import Postbox, PostboxFull, rows_of
 from deployments.receiver.threads import Watch, in_threads
@@ -206,9 +206,9 @@ class Hooks:
         return JSONResponse({"events": len(said.events)})
 
     async def _pressed(self, source: str, payload: dict[str, Any]) -> JSONResponse:
-        if self._on_interaction is None:
+        if self._on_interaction is None or source != PRESSED_AT:
             log.warning("%s: somebody has pressed something, and nothing here takes that", source)
-            return _refuse(404, "nothing here takes interactions")
+            return _refuse(404, f"interactions are taken at /hooks/{PRESSED_AT}, if at all")
         return JSONResponse(await run_in_threadpool(self._on_interaction, payload) or {})
 
 

@@ -21,6 +21,9 @@ RETRY_SECONDS = 2.0
 
 Load = Callable[[], tuple[Mapping[str, WebhookEndpoint], list[str]]]
 
+PRESSED_AT = "slack"
+"""The one endpoint at which buttons count, `webhook-endpoint/slack`: another app's secret must not approve anything."""
+
 
 def saved() -> tuple[dict[str, WebhookEndpoint], list[str]]:
     """The endpoints on the Prefect server by name, and what is wrong with those that cannot be used.

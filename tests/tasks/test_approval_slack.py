@@ -239,6 +239,32 @@ class TestPressing:
         assert desk.states() == ["waiting"]
         assert len(whispers(sandbox)) == 1
 
+    @pytest.mark.parametrize(
+        ("changes", "why"),
+        [
+            ({"team": {"id": "T0EVIL"}}, "only full members of Signoff's own workspace"),
+            ({"team": None}, "only full members of Signoff's own workspace"),
+            ({"user": {"id": "U0TOM", "team_id": "T0EVIL"}}, "only full members of Signoff's own workspace"),
+            ({"user": {"id": "U0TOM"}}, "only full members of Signoff's own workspace"),
+            ({"container": {"message_ts": "1.000001"}}, "not the newest message about it"),
+            ({"container": None}, "not the newest message about it"),
+        ],
+    )
+    def test_a_press_elsewhere_is_refused_whoever_it_says_it_is(
+        self, desk: Desk, at: Channel, message: dict[str, Any], changes: dict[str, Any], why: str
+    ) -> None:
+        pressed = read_press(interaction(message, "Approve") | changes)
+        assert pressed is not None
+        assert why in approval_slack.decide(desk.ledger, CARDS, at, pressed)
+        assert desk.states() == ["waiting"]
+
+    def test_nobody_decides_while_slack_does_not_say_where(
+        self, desk: Desk, at: Channel, sandbox: Sandbox, message: dict[str, Any]
+    ) -> None:
+        sandbox.fault("server_error", "slack", "*/auth.test")
+        assert "did not say which workspace" in decide(desk, at, message, "Approve")
+        assert desk.states() == ["waiting"]
+
     def test_who_is_slower_is_told_and_sees_by_whom(
         self, desk: Desk, at: Channel, sandbox: Sandbox, message: dict[str, Any]
     ) -> None:

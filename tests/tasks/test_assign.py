@@ -34,6 +34,11 @@ def test_the_owner_and_who_is_on_the_allowed_list_may_decide(person: str, may: b
 def test_a_domain_on_the_list_stands_for_everybody_in_it() -> None:
     assert TRIAGE.names("new@dockwell.example")
     assert not TRIAGE.names("new@sub.dockwell.example")
+    for several in (
+        "evil@evil.example,x@dockwell.example", "evil@evil.example\nx@dockwell.example", "<b>@dockwell.example",
+        "a b@dockwell.example", "a\0@dockwell.example", "a@evil.example@dockwell.example", "a\u202e@dockwell.example",
+    ):  # fmt: skip
+        assert not TRIAGE.names(several)
     assert assign.who_may("NEW@dockwell.example", CARDS) == "new@dockwell.example"
     assert assign.who_may(STRANGER, CARDS) is None
     assert assign.people([NARROW, BILLING]) == [KOFI, MARA, TOM]
