@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: audit bench chaos install demo up check test lint types layers format lock clean help
+.PHONY: audit bench chaos install demo up check peers test lint types layers format lock clean help
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -44,14 +44,12 @@ types: install ## mypy, strict
 layers: install ## do imports point one way?
 	@$(BIN)/lint-imports --no-cache
 
-bench: install ## how fast, next to the bare SDK
-	@$(BIN)/python -m benchmarks.triage
-	@$(BIN)/python -m benchmarks.evaluate
-	@$(BIN)/python -m benchmarks.embedded
-	@if [ -n "$$SIGNOFF_DATA" ]; then $(BIN)/python -m benchmarks.speech "$$SIGNOFF_DATA/audio" && \
-		$(BIN)/python -m benchmarks.documents "$$SIGNOFF_DATA/invoice2data" && \
-		$(BIN)/python -m benchmarks.library --rounds 1 --pdfs 200; \
-		else echo "benchmarks.library, .speech and .documents need the public data sets: SIGNOFF_DATA=FOLDER make bench"; fi
+bench: install ## how fast, and at what cost, next to the bare SDKs and to others (15 minutes)
+	@$(BIN)/python -m benchmarks
+
+peers: install ## others' frameworks, for make bench, into .venv-peers
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --no-deps --require-hashes -r benchmarks/peers/requirements.lock
 
 chaos: install ## every fault, at every destination, with a kill -9 at every moment (10 minutes)
 	@$(BIN)/python -m tests.chaos
@@ -65,9 +63,12 @@ lock: ## pin everything anew; needs uv
 		--no-emit-find-links --generate-hashes --custom-compile-command "make lock" --upgrade -o requirements.lock -q
 	@uv pip compile --group audit --universal --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --custom-compile-command "make lock" --upgrade -o requirements-audit.lock -q
+	@uv pip compile benchmarks/peers/requirements.in -c requirements.lock --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --custom-compile-command "make lock" --upgrade \
+		-o benchmarks/peers/requirements.lock -q
 
 audit: ## does a pinned package have a known vulnerability? STRICT=1: fail when nobody can say
 	@$(PYTHON) .ci/audit.py
 
 clean: ## remove the environment and all local state
-	rm -rf $(VENV) .signoff
+	rm -rf $(VENV) .venv-peers .signoff

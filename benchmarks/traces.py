@@ -21,11 +21,12 @@ import statistics
 import tempfile
 import time
 import timeit
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.triage import SPAM, claude_at, connections_to, prepared, print_table, timed
+from benchmarks.ways import MAILBOX, SPAM, claude_at, deliver
 from deployments.machine import free_port
 from deployments.running import use
 from deployments.stack import Stack
@@ -92,8 +93,8 @@ def triage(url: str, way: str, records: int, collector: Collector) -> Rates:
     from flows import lead_triage as module
     from tests.earned import earn
 
-    sandbox = prepared(url, records, SPAM)
-    connect(url, "hello@bench.example")
+    deliver(url, records, SPAM, 0)
+    connect(url, MAILBOX)
     connections.load.cache_clear()
     connections.save("claude/triage", claude_at(url))
     with suppress(ValueError):
@@ -113,7 +114,6 @@ def triage(url: str, way: str, records: int, collector: Collector) -> Rates:
 
     with connections_to(ledger):
         rates = whole()
-    sandbox.close()
     got = len(collector.spans)
     # A model call and an action for each record, and the run with its verbs.
     assert got > 2 * records if way in ("on", "on, with content") else got == 0, f"{way}: {got} spans"
@@ -135,6 +135,50 @@ def nanoseconds_where_nobody_traces() -> dict[str, float]:
         "a verb": cost(tracing.verb("verb", nothing)) - bare,
         "an action": cost(tracing.action(nothing)) - bare,
     }
+
+
+def connections_to(ledger: Any) -> Any:
+    """Make `ledger` the default one."""
+    import os
+    from contextlib import contextmanager
+
+    @contextmanager
+    def swapped() -> Any:
+        before = os.environ["SIGNOFF_LEDGER_URL"]
+        os.environ["SIGNOFF_LEDGER_URL"] = str(ledger.engine.url)
+        try:
+            yield
+        finally:
+            os.environ["SIGNOFF_LEDGER_URL"] = before
+
+    return swapped()
+
+
+def timed(function: Callable[[], Any]) -> float:
+    """Wall seconds."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def print_table(rounds: list[dict[str, float]], records: int) -> None:
+    """Median and range of each way, and its ratio to the floor within the round."""
+    from rich.console import Console
+    from rich.table import Table
+
+    floor = next(iter(rounds[0]))
+    table = Table(title=f"{records} records, {len(rounds)} rounds", title_justify="left")
+    for title in ("", "records/s, median [range]", f"ratio to {floor}"):
+        table.add_column(title)
+    for way in rounds[0]:
+        rates = [r[way] for r in rounds]
+        ratios = [r[way] / r[floor] for r in rounds]
+        table.add_row(way, _spread(rates, ".0f"), _spread(ratios, ".2f"))
+    Console().print(table)
+
+
+def _spread(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} [{min(values):{form}}-{max(values):{form}}]"
 
 
 if __name__ == "__main__":

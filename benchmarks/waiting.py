@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -17,7 +17,11 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+from rich.console import Console
+from rich.table import Table
 
 from blocks.ledger import Action, Ledger, Record, utcnow
 
@@ -31,29 +35,46 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    report(Console(), options.waiting, options.rounds)
+
+
+def report(console: Console, count: int, rounds: int) -> dict[str, Any]:
+    """Fill a ledger, print the figures and return them."""
     with tempfile.TemporaryDirectory(prefix="signoff-bench-") as folder:
         file = Path(folder) / "ledger.db"
         environment = os.environ | {
             "SIGNOFF_LEDGER_URL": f"sqlite:///{file}",
             "SIGNOFF_HOME": folder,
             "PREFECT_API_URL": "http://127.0.0.1:1/api",
+            "PREFECT_UI_URL": "http://127.0.0.1:1",  # as it stands beside a running `signoff up`
         }
-        fill(Ledger.open(f"sqlite:///{file}"), options.waiting)
+        ledger = Ledger.open(f"sqlite:///{file}")
+        empty = size(file)
+        fill(ledger, count)
+        each = (size(file) - empty) / count
         ways = {
             "python -c pass": [sys.executable, "-c", "pass"],
             "signoff --help": [str(BIN / "signoff"), "--help"],
             "signoff approvals list": [str(BIN / "signoff"), "approvals", "list"],
             "signoff approvals list --json": [str(BIN / "signoff"), "approvals", "list", "--json"],
         }
-        size = file.stat().st_size
-        said = f"{options.waiting:,} approvals wait: {size / options.waiting / 1000:.1f} kB of the ledger for each"
-        print(f"{said}, no process")  # noqa: T201
-        for name, command in ways.items():
-            times = [seconds(command, environment) for _ in range(options.rounds)]
-            spread = f"{statistics.median(times):.2f} s [{min(times):.2f}-{max(times):.2f}]"
-            print(f"{name:<32}{spread}")  # noqa: T201
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
-    print(f"the largest of these processes had {peak:.0f} MB")  # noqa: T201
+        times = {name: [seconds(command, environment) for _ in range(rounds)] for name, command in ways.items()}
+    table = Table(title=f"{count:,} approvals wait", title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("seconds, median [range]", justify="right")
+    for name, some in times.items():
+        table.add_row(name, f"{statistics.median(some):.2f} [{min(some):.2f}-{max(some):.2f}]")
+    console.print(table)
+    console.print(f"Each is {each / 1000:.1f} kB of the ledger and no process.\n")
+    return {"seconds": times, "bytes_each": each}
+
+
+def size(file: Path) -> int:
+    """The bytes of a SQLite database, with what its log still holds."""
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    pages, bytes_each = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    connection.close()
+    return int(pages) * int(bytes_each)
 
 
 def fill(ledger: Ledger, count: int) -> None:
@@ -105,7 +126,7 @@ def _reply(record: Record, number: int) -> Action:
 def seconds(command: Sequence[str], environment: dict[str, str]) -> float:
     """The wall seconds of a process from its start to its end."""
     began = time.perf_counter()
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from blocks.ledger import Action, utcnow
 from deployments.errors import CommandError
 from tasks import actions
+from tasks.plain import age
 from tasks.retention import redacted_on
 
 if TYPE_CHECKING:  # brings Prefect along, which a search of the library does without
@@ -167,6 +168,4 @@ def printable(text: str, *, lines: bool = False) -> str:
 def _left(expires_at: datetime | None) -> str:
     if expires_at is None:
         return "never"
-    from tasks.approval_notices import age  # as the inbox and the notices say it; brings Prefect along
-
     return f"in {age(expires_at - utcnow())}"

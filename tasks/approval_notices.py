@@ -20,7 +20,7 @@ from tasks import assign, inbox, notices
 from tasks.card import Card
 from tasks.inbox import Waiting
 from tasks.notices import Told
-from tasks.plain import counted, one_line
+from tasks.plain import age, counted, one_line
 
 AT_ONCE = timedelta(hours=1)
 """What runs out within the same hour is told together; where a card gives less than eight, within an eighth of it."""
@@ -96,14 +96,6 @@ def _lines(rows: Sequence[Waiting], now: datetime) -> Iterator[str]:
 
 def _verb(rows: Sequence[Waiting], verb: str) -> str:
     return f"{verb}s" if len(rows) == 1 else verb
-
-
-def age(time: timedelta) -> str:
-    """`5 minutes`, `3 hours`, `2 days`."""
-    minutes = max(int(time.total_seconds() // 60), 0)
-    if minutes < 120:
-        return counted(minutes, "minute")
-    return counted(minutes // 60, "hour") if minutes < 2880 else counted(minutes // 1440, "day")
 
 
 def tell_due(ledger: Ledger, cards: Sequence[Card], now: datetime | None = None) -> list[Told]:

@@ -1,5 +1,7 @@
 """Text from outside, shown to the letter in markdown: a sender must not be able to trick an approver."""
 
+from datetime import timedelta
+
 
 def plain(text: str) -> str:
     """On one line, with everything escaped that markdown would make a link, an image or markup of."""
@@ -29,3 +31,11 @@ def quoted(text: str, limit: int = 4000) -> str:
     cut = text if len(text) <= limit else f"{text[:limit]}\n[... {len(text) - limit:,} more characters]"
     # Two spaces at a line's end are markdown's line break.
     return "\n".join(f"> {plain(line)}  " if line.strip() else ">" for line in cut.strip().splitlines())
+
+
+def age(time: timedelta) -> str:
+    """`5 minutes`, `3 hours`, `2 days`."""
+    minutes = max(int(time.total_seconds() // 60), 0)
+    if minutes < 120:
+        return counted(minutes, "minute")
+    return counted(minutes // 60, "hour") if minutes < 2880 else counted(minutes // 1440, "day")

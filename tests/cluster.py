@@ -189,7 +189,7 @@ def _prepare(cluster: Cluster) -> None:
         "from blocks.ledger import Ledger\n"
         "from blocks.models import version_of\n"
         "from deployments.pretend import connect\n"
-        "from benchmarks.triage import claude_at\n"
+        "from benchmarks.ways import claude_at\n"
         "from prefect.variables import Variable\n"
         "from tests.earned import earn\n"
         "connect(sys.argv[1], 'hello@dockwell.example')\n"

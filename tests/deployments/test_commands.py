@@ -61,6 +61,18 @@ class TestHelp:
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stderr == "[]"
 
+    def test_what_waits_is_listed_without_prefect(self, environment: dict[str, str]) -> None:
+        """It takes two of the three seconds that the list would take."""
+        code = (
+            "import sys; from deployments.cli import app; app(['approvals', 'list'], result_action='return_value');"
+            "sys.stderr.write(repr('prefect' in sys.modules))"
+        )
+        beside_a_server = environment | {"PREFECT_UI_URL": f"http://{HOST}:{unused_port()}"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=beside_a_server, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout.strip(), done.stderr) == ("Nothing waits for a decision.", "False")
+
     def test_unknown_commands_and_options_are_refused(self, forked: Signoff) -> None:
         for arguments in (["approv"], ["ledger", "show", "--jsn"], ["approvals", "approve", "four"]):
             done = forked(clean_environment(), *arguments)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from blocks.ledger import Action, Assignment, Ledger, Notice, utcnow
 from sandbox.client import Sandbox
 from tasks import approval_notices, approvals, assign, flow_cards
-from tasks.approval_notices import age
+from tasks.plain import age
 from tests.deciding import ANN, BILLING, CARDS, KOFI, MARA, TOM, TRIAGE, Desk, note, refund, reply
 from tests.telling import mails, posts
 
