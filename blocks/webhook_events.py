@@ -16,6 +16,12 @@ from urllib.parse import parse_qs
 ID = re.compile(r"[\x21-\x7e]{1,255}")
 KIND = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 
+DEEPEST = 64
+"""Levels of an event. Python reads as many as its stack has room for: more where it arrives than in a run later on."""
+
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character, which JSON can escape and no UTF-8 can hold: neither a request nor every column takes it."""
+
 NEVER_TWICE = ("attemptNumber",)
 """What HubSpot counts up when it sends the same event again."""
 
@@ -53,6 +59,8 @@ class Said:
     """What the vendor wants to hear, where it asks whether anybody is there."""
     interaction: dict[str, Any] | None = None
     """What a person has pressed."""
+    left_out: Sequence[str] = ()
+    """What is wrong with each of those that came along and are no event."""
 
 
 def stripe(body: bytes) -> Said:
@@ -68,13 +76,23 @@ def stripe(body: bytes) -> Said:
 def hubspot(body: bytes) -> Said:
     """A list of events. HubSpot's `eventId` is not unique, by its own word, so each is known by a digest.
 
+    One that is none costs the others nothing: it is left out.
+
     Raises:
-        BadEvent: it is none.
+        BadEvent: it is none, or has not one event in it.
     """
-    events = read_json(body)
-    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+    batch = read_json(body)
+    if not isinstance(batch, list):
         raise BadEvent("the body is no list of objects")
-    return Said([Arrived(_digest(_lasting(event)), _hubspot_kind(event), event) for event in events])
+    events, left_out = [], []
+    for event in batch:
+        try:
+            events.append(_hubspot_event(event))
+        except BadEvent as error:
+            left_out.append(str(error))
+    if left_out and not events:
+        raise BadEvent(left_out[0])
+    return Said(events, left_out=left_out)
 
 
 def slack(body: bytes, content_type: str) -> Said:
@@ -84,8 +102,8 @@ def slack(body: bytes, content_type: str) -> Said:
         BadEvent: it is none of them.
     """
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        return Said(interaction=_pressed(body))
-    said = _object(body)
+        return Said(interaction=_without_token(_pressed(body)))
+    said = _without_token(_object(body))
     if said.get("type") == "url_verification":
         challenge = said.get("challenge")
         if not isinstance(challenge, str) or len(challenge) > 1_000:
@@ -151,16 +169,38 @@ def read_json(body: bytes) -> Any:
     """JSON as the standard has it, and as every database takes it.
 
     Raises:
-        BadEvent: it is none.
+        BadEvent: it is none, or is nested more than `DEEPEST` levels deep.
     """
     try:
-        return json.loads(body.decode("utf-8"), parse_float=_finite, parse_constant=_refuse_constant)
+        found = json.loads(body.decode("utf-8"), parse_float=_finite, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise BadEvent("the body is not UTF-8") from error
     except RecursionError as error:
-        raise BadEvent("the body is nested too deeply") from error
+        raise _too_deep() from error
     except ValueError as error:
         raise BadEvent("the body is not JSON") from error
+    return storable(found)
+
+
+def storable(found: Any, levels: int = DEEPEST) -> Any:
+    """What JSON held, as every database and every request takes it: U+FFFD where half a character stood.
+
+    Raises:
+        BadEvent: it has more levels than that.
+    """
+    if isinstance(found, str):
+        return HALF.sub("\ufffd", found)
+    if not isinstance(found, dict | list):
+        return found
+    if not levels:
+        raise _too_deep()
+    if isinstance(found, list):
+        return [storable(value, levels - 1) for value in found]
+    return {HALF.sub("\ufffd", name): storable(value, levels - 1) for name, value in found.items()}
+
+
+def _too_deep() -> BadEvent:
+    return BadEvent(f"the body is nested too deeply: more than {DEEPEST} levels")
 
 
 def _finite(text: str) -> float:
@@ -189,6 +229,17 @@ def _pressed(body: bytes) -> dict[str, Any]:
     if len(payloads) != 1:
         raise BadEvent("the form has no payload")
     return _object(payloads[0].encode("utf-8", "surrogatepass"))
+
+
+def _without_token(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Slack sends its old verification token along with everything: a secret, which has no place in a ledger."""
+    return {name: value for name, value in said.items() if name != "token"}
+
+
+def _hubspot_event(event: Any) -> Arrived:
+    if not isinstance(event, dict):
+        raise BadEvent("the body is no list of objects")
+    return Arrived(_digest(_lasting(event)), _hubspot_kind(event), event)
 
 
 def _hubspot_kind(event: Mapping[str, Any]) -> str:

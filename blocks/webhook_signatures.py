@@ -31,6 +31,12 @@ HUBSPOT_DECODES = {
 GOOGLE = ("https://accounts.google.com", "accounts.google.com")
 """Who signs the tokens of Google's service accounts."""
 
+LONGEST_TOKEN = 4_096
+"""Characters of a Bearer token. Google's have about a thousand."""
+
+NONSENSE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+"""What reading a token raises, which may hold anything in any place."""
+
 
 class BadSignature(Exception):
     """This is not the vendor's, or not of now. The message is for the log: it quotes nothing of the request."""
@@ -151,29 +157,45 @@ def google(
     """
     from google.auth import jwt
 
-    scheme, _, token = only(headers, "Authorization").partition(" ")
-    if scheme.lower() != "bearer":
-        raise BadSignature("Authorization is no Bearer token")
+    token = _bearer(headers)
     try:
+        # What costs little comes first: anybody can send a token that only its signature gives away.
         if jwt.decode_header(token).get("alg") != "RS256":  # type: ignore[no-untyped-call]
             raise BadSignature("the token is not signed with RS256")
+        _google_means_us(jwt.decode(token, verify=False), now, account)  # type: ignore[no-untyped-call]
         claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
             token, certs=keys, audience=audience, clock_skew_in_seconds=TOLERANCE_SECONDS
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # a token may hold anything in any place
-        raise BadSignature(f"the token does not hold ({type(error).__name__})") from None
-    _google_means_us(claims, now, account)
+    except NONSENSE as error:
+        raise _does_not_hold(error) from None
     return claims
 
 
 def key_id(headers: Headers) -> str:
-    """The id of the key by which a Bearer token says that it is signed; empty when it says none."""
+    """The id of the key by which a Bearer token says that it is signed; empty when it says none.
+
+    Raises:
+        BadSignature: there is no token that could be read. Nobody need fetch a key to know that it does not hold.
+    """
     from google.auth import jwt
 
     try:
-        return str(jwt.decode_header(only(headers, "Authorization").partition(" ")[2]).get("kid", ""))  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, AttributeError):
-        return ""
+        return str(jwt.decode_header(_bearer(headers)).get("kid", ""))  # type: ignore[no-untyped-call]
+    except NONSENSE as error:
+        raise _does_not_hold(error) from None
+
+
+def _does_not_hold(error: Exception) -> BadSignature:
+    return BadSignature(f"the token does not hold ({type(error).__name__})")
+
+
+def _bearer(headers: Headers) -> str:
+    scheme, _, token = only(headers, "Authorization").partition(" ")
+    if scheme.lower() != "bearer":
+        raise BadSignature("Authorization is no Bearer token")
+    if len(token) > LONGEST_TOKEN:
+        raise BadSignature(f"the token has more than {LONGEST_TOKEN:,} characters")
+    return token
 
 
 def _google_means_us(claims: Mapping[str, Any], now: datetime, account: str) -> None:

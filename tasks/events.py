@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session, defer
 
-from blocks.ledger import Cursor, Record, WebhookEvent, insert, utcnow
+from blocks.ledger import Cursor, LedgerUnavailable, Record, WebhookEvent, insert, utcnow
+from blocks.webhook_events import BadEvent, storable
 from tasks import records
 from tasks.checks import Suite, unfit
 from tasks.fetch import claim
@@ -19,6 +21,8 @@ PREFIX = OF_AN_EVENT
 """What the source of such a record begins with; the endpoint's name follows. Retention finds the event by it."""
 
 LONGEST_TITLE = 200
+
+UNREADABLE = "it cannot be read: look for it with signoff webhooks"
 
 
 @verb("fetch events")
@@ -40,13 +44,12 @@ def new(run: Run, source: str, kinds: tuple[str, ...] = (), *, limit: int, suite
         The claimed records' ids, those from other sources too, oldest first.
     """
     events = _after_the_cursor(run, source, kinds, limit)
-    rows = [_arrived(run, event) for event in events if event.payload is not None]  # None: it was redacted
-    _check(rows, suite)
+    rows = [row for event in events if (row := _arrived(run, event))]
+    _check([row for row in rows if row["state"] == records.FETCHED], suite)
     if events:
         reached = {"source": _cursor(source, kinds), "value": str(events[-1].id), "updated_at": utcnow()}
         with run.ledger.write() as session:
-            if rows:
-                session.execute(insert(session, Record).on_conflict_do_nothing(), rows)
+            _store(session, rows)
             session.merge(Cursor(workflow=run.card.workflow, **reached))
     if len(events) == limit:
         run.left_outside = 1  # at least, or none: the next run finds out
@@ -55,12 +58,14 @@ def new(run: Run, source: str, kinds: tuple[str, ...] = (), *, limit: int, suite
 
 
 def _after_the_cursor(run: Run, source: str, kinds: Sequence[str], limit: int) -> Sequence[WebhookEvent]:
-    """The oldest events that were not taken yet: writers take turns, so none gets a lower number than one seen here."""
+    """The oldest events that were not taken yet: writers take turns, so none gets a lower number than one seen here.
+
+    Without what they say: each is read by itself, so that one that cannot be read is no obstacle to the others.
+    """
     with run.ledger.read() as session:
         cursor = session.get(Cursor, (run.card.workflow, _cursor(source, kinds)))
-        query = sa.select(WebhookEvent).where(
-            WebhookEvent.source == source, WebhookEvent.id > (int(cursor.value) if cursor else 0)
-        )
+        query = sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
+        query = query.where(WebhookEvent.source == source, WebhookEvent.id > (int(cursor.value) if cursor else 0))
         if kinds:
             query = query.where(WebhookEvent.kind.in_(kinds))
         return session.scalars(query.order_by(WebhookEvent.id).limit(limit)).all()
@@ -71,20 +76,58 @@ def _cursor(source: str, kinds: Sequence[str]) -> str:
     return f"{PREFIX}{source}" + (f" {' '.join(sorted(kinds))}" if kinds else "")
 
 
-def _arrived(run: Run, event: WebhookEvent) -> dict[str, Any]:
-    payload = event.payload or {}
+def _arrived(run: Run, event: WebhookEvent) -> dict[str, Any] | None:
+    """The event as a record, set aside if it cannot be one; None when it was redacted."""
+    try:
+        with run.ledger.read() as session:
+            said = session.scalar(sa.select(WebhookEvent.payload).where(WebhookEvent.id == event.id))
+        payload, reason = storable(said), None  # an older version took more than a record holds
+    except LedgerUnavailable:
+        raise
+    except BadEvent as error:
+        payload, reason = {}, str(error)
+    except (RecursionError, ValueError):  # of many levels, or no JSON at all
+        payload, reason = {}, UNREADABLE
+    return None if payload is None else _row(run.card.workflow, event, payload, reason)
+
+
+def _row(workflow: str, event: WebhookEvent, payload: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
     subject = payload.get("subject")
     return {
-        "workflow": run.card.workflow,
+        "workflow": workflow,
         "source": PREFIX + event.source,
         "external_id": event.external_id,
         "version": "1",
         "title": (subject if isinstance(subject, str) and subject else event.kind)[:LONGEST_TITLE],
         "payload": payload,
-        "state": records.FETCHED,
-        "reason": None,
+        "state": records.QUARANTINED if reason else records.FETCHED,
+        "reason": reason,
         "failures": 0,
     }
+
+
+def _store(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """All of them; when the database does not take them together, each that it takes, and of the others that they came.
+
+    Raises:
+        LedgerUnavailable: it takes nothing now.
+    """
+    if not rows:
+        return
+    adding = insert(session, Record).on_conflict_do_nothing()
+    try:
+        with session.begin_nested():
+            session.execute(adding, list(rows))
+    except (sa.exc.OperationalError, sa.exc.InterfaceError):  # locked, full or gone
+        raise
+    except sa.exc.StatementError:
+        if len(rows) > 1:
+            for row in rows:
+                _store(session, [row])
+            return
+        (row,) = rows
+        aside = {"title": "", "payload": {}, "state": records.QUARANTINED, "reason": UNREADABLE}
+        session.execute(adding, [row | aside])
 
 
 def _check(rows: Sequence[dict[str, Any]], suite: Suite) -> None:
@@ -103,7 +146,7 @@ def _check(rows: Sequence[dict[str, Any]], suite: Suite) -> None:
 def _unfit(checked: Sequence[Mapping[str, Any]], suite: Suite) -> dict[str, str]:
     try:
         return unfit(checked, suite)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         # A sender can put a text where a number belongs, on which an expectation fails as a whole. One bad event must
         # not fail its batch.
         if len(checked) == 1:

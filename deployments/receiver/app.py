@@ -30,7 +30,7 @@ from deployments.inbox.service import Inbox
 from deployments.receiver.body import BadBody, read_body, too_large
 from deployments.receiver.dispatch import Dispatcher
 from deployments.receiver.endpoints import PRESSED_AT, Endpoints
-from deployments.receiver.limits import Limits, Rate, Suspects
+from deployments.receiver.limits import Limits, Rate, Suspects, Turns
 from deployments.receiver.postbox import Postbox, PostboxFull, rows_of
 from deployments.receiver.threads import Watch, in_threads
 from deployments.triggers import TRIGGERS, Trigger
@@ -53,6 +53,8 @@ SECURITY = {
 
 AGAIN_SECONDS = 5
 """When a vendor may send again what could not be taken."""
+
+BUSY = {"retry-after": "1"}
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +143,9 @@ class Hooks:
                 await self._postbox.close()
 
     async def health(self) -> JSONResponse:
-        """Whether it is up, how many events wait for their run, and for how long the oldest has."""
+        """Whether it is up and stores what comes, how many events wait for their run, and for how long the oldest."""
+        if not self._postbox.is_open:
+            return _refuse(503, "nothing is stored any more: start it again", AGAIN_SECONDS)
         try:
             found = await self._postbox.backlog()
         except PostboxFull:
@@ -152,8 +156,6 @@ class Hooks:
     async def take(self, source: str, request: Request) -> JSONResponse:
         """A vendor's request."""
         address = request.client.host if request.client else ""
-        if wait := self._suspects.wait(address):
-            return _refuse(429, "too many bad signatures", wait)
         try:
             body = await _body(request, self._limits)
         except BadBody as error:
@@ -171,6 +173,9 @@ class Hooks:
             else:
                 judge()
         except BadSignature as error:
+            # Only now: strangers share a proxy's address with the vendors, whose own is refused to nobody.
+            if wait := self._suspects.wait(address):
+                return _refuse(429, "too many bad signatures", wait)
             self._suspects.add(address)
             log.warning("%s: refused, from %s: %s (%d so far)", source, address, error, self._suspects.total)
             return _refuse(401, "the signature does not hold")
@@ -192,6 +197,9 @@ class Hooks:
             return JSONResponse(said.answer)
         if said.interaction is not None:
             return await self._pressed(source, said.interaction)
+        if said.left_out:
+            why = "; ".join(dict.fromkeys(said.left_out))
+            log.warning("%s: %d of its events are left out, for they are none: %s", source, len(said.left_out), why)
         if not said.events:
             return JSONResponse({"events": 0})
         try:
@@ -217,7 +225,7 @@ class Guarded:
 
     def __init__(self, app: App, limits: Limits) -> None:
         self._app, self._limits = app, limits
-        self._in_work = 0
+        self._turns = Turns(limits)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One request, or the server's own start and end."""
@@ -232,22 +240,32 @@ class Guarded:
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
-        app: App = self._app
-        if self._in_work >= self._limits.at_once:
-            app = _refuse(503, "busy", 1)
-        elif self._head_is_too_large(scope):
-            app = _refuse(431, "too many headers, or too large ones")
-        self._in_work += 1
-        try:
-            await app(scope, receive, send_safely)
-        finally:
-            self._in_work -= 1
+        if self._head_is_too_large(scope):
+            await _refuse(431, "too many headers, or too large ones")(scope, receive, send_safely)
+            return
+        address = (scope.get("client") or ("",))[0]
+        with self._turns.turn(address) as turn:
+
+            async def receive_counted() -> Message:
+                message = await receive()
+                if message["type"] == "http.request" and not message.get("more_body") and not turn.work():
+                    raise HTTPException(503, "busy", BUSY)
+                return message
+
+            may_come = turn.wait() if _has_body(scope) else turn.work()
+            app: App = self._app if may_come else JSONResponse({"error": "busy"}, 503, BUSY)
+            await app(scope, receive_counted, send_safely)
 
     def _head_is_too_large(self, scope: Message) -> bool:
         # The server itself bounds only what comes in several pieces.
         headers = scope["headers"]
         size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in headers)
         return len(headers) > self._limits.headers or size > self._limits.head
+
+
+def _has_body(scope: Message) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

@@ -6,10 +6,12 @@ is asked for; whoever asks writes down which run it is. As long as Prefect does 
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -20,9 +22,11 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from sqlalchemy.orm import defer
 
 from blocks.ledger import Ledger, LedgerUnavailable, WebhookEvent, utcnow
 from blocks.vendor import REASON_LENGTH
+from blocks.webhook_events import BadEvent, storable
 from deployments.receiver.postbox import FAILED, IGNORED, NOBODY, STARTED, STORED
 from deployments.triggers import NoValue, Trigger, find, parameters_of
 from tasks import alerts
@@ -53,7 +57,14 @@ REFUSED = "Parameter validation failed"
 DOES_NOT_FIT = "the flow does not take what the event gives it: its parameters are of other types"
 """Prefect's own words quote the value, which is somebody's."""
 
+ATTEMPTS = 10
+"""After so many an event fails of which alone no run could be made, for a reason that nobody has foreseen."""
+
+NO_RUN = "no run can be made of it"
+
 WAY_OUT = "put it on the server (`prefect deploy --all`), then: signoff webhooks replay"
+
+log = logging.getLogger(__name__)
 
 Groups = dict[Trigger, list[WebhookEvent]]
 
@@ -78,9 +89,7 @@ class Dispatcher:
                     pass
             except Exception as error:  # whatever went wrong, the events are stored, and the dispatcher must outlive it
                 expected = isinstance(error, NotNow | LedgerUnavailable)
-                logging.getLogger(__name__).warning(
-                    "no run could be started, again in %.0f s: %s", pause, error, exc_info=not expected
-                )
+                log.warning("no run could be started, again in %.0f s: %s", pause, error, exc_info=not expected)
                 ended.wait(pause)
                 pause = min(LONGEST_SECONDS, pause * 2)
             else:
@@ -106,9 +115,15 @@ class Dispatcher:
             for trigger, some in groups.items():
                 try:
                     self._start(client, trigger, some)
+                except LedgerUnavailable:
+                    raise
                 except NotNow as error:
                     self._count(some, str(error))
                     late.append(error)
+                except Exception as error:  # noqa: BLE001 - one source's trouble must not be all the others'
+                    log.warning("no run of %s could be started: %s", trigger.deployment, _where(error))
+                    self._count(some, type(error).__name__)
+                    late.append(NotNow(f"{trigger.deployment}: {type(error).__name__}"))
         if late:
             raise late[0]
         return len(events)
@@ -116,14 +131,17 @@ class Dispatcher:
     def _waiting(self) -> Sequence[WebhookEvent]:
         # By attempts first: events that Prefect never takes must not keep all others waiting.
         order = (WebhookEvent.attempts, WebhookEvent.id)
-        query = sa.select(WebhookEvent).where(WebhookEvent.state == STORED).order_by(*order).limit(MOST)
+        # Without what they say: one that cannot be read must not keep the others waiting either.
+        query = sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
+        query = query.where(WebhookEvent.state == STORED).order_by(*order).limit(MOST)
         with self._ledger.read() as session:
             return session.scalars(query).all()
 
     def _still_waiting(self, events: Sequence[WebhookEvent]) -> Sequence[WebhookEvent]:
         """Those that no other receiver has started since."""
         ids = [event.id for event in events]
-        waits = sa.select(WebhookEvent).where(WebhookEvent.id.in_(ids), WebhookEvent.state == STORED)
+        waits = sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
+        waits = waits.where(WebhookEvent.id.in_(ids), WebhookEvent.state == STORED)
         with self._ledger.read() as session:
             return session.scalars(waits.order_by(WebhookEvent.id)).all()
 
@@ -200,14 +218,58 @@ class Dispatcher:
         became: list[tuple[WebhookEvent, dict[str, Any]]] = []
         for event in events:
             try:
-                wanted[event.id] = _run(event, parameters_of(trigger, event.payload))
-            except NoValue as error:
+                wanted[event.id] = _run(event, parameters_of(trigger, self._said(trigger, event)))
+            except LedgerUnavailable:
+                raise
+            except (NoValue, BadEvent) as error:
                 became.append((event, {"state": FAILED, "reason": str(error)}))
-        outcomes, late = create(client, deployment_id, wanted)
+            except Exception as error:  # noqa: BLE001 - the same the next time: nothing is asked but the event
+                log.warning("no run can be made of event %d: %s", event.id, _where(error))
+                became.append((event, {"state": FAILED, "reason": f"{NO_RUN} ({type(error).__name__})"}))
+        outcomes, late = self._create(client, deployment_id, wanted, {event.id: event.attempts for event in events})
         became += [(event, outcomes[event.id]) for event in events if event.id in outcomes]
         self._mark((event, {"deployment": trigger.deployment} | values) for event, values in became)
         if late:
-            raise NotNow(f"Prefect had no time ({late})")
+            raise NotNow(f"some runs could not be made ({late})")
+
+    def _said(self, trigger: Trigger, event: WebhookEvent) -> Any:
+        """What the event says, if anything of it is wanted. An older version took what is not storable."""
+        if not trigger.parameters:
+            return None
+        with self._ledger.read() as session:
+            return storable(session.scalar(sa.select(WebhookEvent.payload).where(WebhookEvent.id == event.id)))
+
+    def _create(
+        self,
+        client: SyncPrefectClient,
+        deployment_id: UUID,
+        wanted: Mapping[int, dict[str, Any]],
+        attempts: Mapping[int, int],
+    ) -> tuple[dict[int, dict[str, Any]], str]:
+        """As `create` says it; when all fail together, each alone, so that one is no obstacle to those beside it."""
+        try:
+            return create(client, deployment_id, wanted)
+        except json.JSONDecodeError as error:
+            raise NotNow("what answers is not Prefect") from error
+        except (ObjectNotFound, httpx.HTTPError) as error:
+            if not _refuses(error):
+                raise
+            why = _where(error)
+        except Exception as error:  # noqa: BLE001 - an event that nobody has foreseen: the others go on
+            why = _where(error)
+        outcomes: dict[int, dict[str, Any]] = {}
+        late = ""
+        if len(wanted) > 1:
+            for number, run in wanted.items():
+                made, its_late = self._create(client, deployment_id, {number: run}, attempts)
+                outcomes |= made
+                late = late or its_late
+            return outcomes, late
+        (number,) = wanted
+        log.warning("no run could be made of event %d: %s", number, why)
+        if attempts[number] + 1 < ATTEMPTS:
+            return {}, why
+        return {number: {"state": FAILED, "reason": f"{NO_RUN} ({why})"}}, ""
 
     def _missing(self, trigger: Trigger, events: Sequence[WebhookEvent]) -> None:
         reason = f"there is no deployment {trigger.deployment} on the Prefect server: {WAY_OUT} NUMBER"
@@ -291,7 +353,20 @@ def _run(event: WebhookEvent, parameters: Mapping[str, Any]) -> dict[str, Any]:
     run = DeploymentFlowRunCreate(
         parameters=dict(parameters), name=run_name(event), idempotency_key=key(event), tags=tags(event)
     )
-    return run.model_dump(mode="json", exclude_unset=True)
+    made = run.model_dump(mode="json", exclude_unset=True)
+    json.dumps(made, ensure_ascii=False, allow_nan=False).encode()  # as httpx will, for the whole batch at once
+    return made
+
+
+def _refuses(error: Exception) -> bool:
+    """Whether Prefect can be asked and does not take what it is given."""
+    return isinstance(error, PrefectHTTPStatusError) and error.response.status_code in (400, 413, 422)
+
+
+def _where(error: BaseException) -> str:
+    """An error without its message, which may hold somebody's words."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, line {last.lineno}"
 
 
 def _has_not_begun(run: FlowRun) -> bool:

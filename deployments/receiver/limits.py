@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 Clock = Callable[[], float]
@@ -25,7 +26,11 @@ class Limits:
     """How long they may take to come."""
     headers: int = 64
     at_once: int = 64
-    """Requests in work."""
+    """Requests in work: all that they say is here."""
+    bodies: int = 256
+    """Requests whose body is still on its way ..."""
+    bodies_of_one: int = 32
+    """... and how many of them may be one address's. Vendors' bodies come along with their heads."""
     connections: int = 512
     per_second: float = 50.0
     """Signed requests of one source, in the long run ..."""
@@ -36,8 +41,74 @@ class Limits:
     store_seconds: float = 2.5
     """How long a request may wait for the ledger: Slack gives up after three seconds."""
     failures: int = 20
-    """Bad signatures of one address in `failure_seconds`, before it is not listened to for the rest of them."""
+    """Bad signatures of one address in `failure_seconds`, before further ones are neither logged nor told to be bad. A
+    good one is taken from anywhere."""
     failure_seconds: float = 60.0
+
+
+class Turns:
+    """How many requests are in work, and of how many the body is on its way.
+
+    These are counted apart, so that connections that say nothing take no place from those that have said all.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.working = 0
+        self.coming: Counter[str] = Counter()
+
+    @contextmanager
+    def turn(self, address: str) -> Iterator[Turn]:
+        """One request, for the length of the block."""
+        turn = Turn(self, self._limits, _network(address))
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+
+class Turn:
+    """One request: at first its body may be on its way, then it is in work."""
+
+    def __init__(self, turns: Turns, limits: Limits, network: str | None) -> None:
+        self._turns, self._limits = turns, limits
+        self._of, self._from_elsewhere = network or "", network is not None
+        self._is_coming = self._is_in_work = False
+
+    def wait(self) -> bool:
+        """Whether there is room for one more whose body is on its way."""
+        coming = self._turns.coming
+        # A proxy on this machine that does not say for whom it calls has everybody behind it.
+        if coming.total() >= self._limits.bodies or (
+            self._from_elsewhere and coming[self._of] >= self._limits.bodies_of_one
+        ):
+            return False
+        coming[self._of] += 1
+        self._is_coming = True
+        return True
+
+    def work(self) -> bool:
+        """Whether there is room for one more in work. Its body is here: that has no place of its own any more."""
+        self._has_come()
+        if not self._is_in_work:
+            if self._turns.working >= self._limits.at_once:
+                return False
+            self._turns.working += 1
+            self._is_in_work = True
+        return True
+
+    def end(self) -> None:
+        """Give its place to others."""
+        self._has_come()
+        self._turns.working -= self._is_in_work
+        self._is_in_work = False
+
+    def _has_come(self) -> None:
+        if self._is_coming:
+            self._is_coming = False
+            self._turns.coming[self._of] -= 1
+            if not self._turns.coming[self._of]:
+                del self._turns.coming[self._of]
 
 
 class Rate:

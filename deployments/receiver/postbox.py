@@ -103,6 +103,11 @@ class Postbox:
         """Begin to store."""
         self._task = asyncio.create_task(self._empty_it())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is handed in is stored."""
+        return self._task is not None and not self._task.done()
+
     async def close(self) -> None:
         """Store nothing more. What was handed in and not stored, nobody was told that we have."""
         if self._task:
@@ -171,17 +176,17 @@ class Postbox:
         """Whether all of them have their answer now."""
         if not batch:
             return True
-        rows = [row for some, _ in batch for row in some]
         try:
+            rows = [row for some, _ in batch for row in some]
             await asyncio.get_running_loop().run_in_executor(self._thread, store, self._ledger, rows)
         except LedgerUnavailable as error:
             _answer(batch, error)
-        except sa.exc.SQLAlchemyError as error:
+        except Exception as error:  # noqa: BLE001 - the box outlives it, and these vendors keep what they have
             if len(batch) > 1:
                 return False
             # By its name only: what SQLAlchemy says holds the event.
-            logging.getLogger(__name__).warning("the database does not take an event: %s", type(error).__name__)
-            _answer(batch, LedgerUnavailable(f"the database does not take it ({type(error).__name__})"))
+            logging.getLogger(__name__).warning("an event could not be stored: %s", type(error).__name__)
+            _answer(batch, LedgerUnavailable(f"the ledger does not take it ({type(error).__name__})"))
         else:
             _answer(batch, None)
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Any
 
 import h11
@@ -79,6 +80,11 @@ def config(app: Any, host: str, port: int, limits: Limits) -> uvicorn.Config:
         log_config=None,
         access_log=False,  # a line for each of a flood's requests would be a flood of its own
         server_header=False,
+        # Who calls, and by https or not, is believed of a proxy at these addresses alone: on this machine, or where
+        # uvicorn's own setting says that yours is (FORWARDED_ALLOW_IPS=172.17.0.1). It must set X-Forwarded-For and
+        # X-Forwarded-Proto anew: strangers send them as well.
+        proxy_headers=True,
+        forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1",
         limit_concurrency=limits.connections,
         h11_max_incomplete_event_size=limits.head,
         timeout_keep_alive=5,

@@ -381,7 +381,29 @@ class TestGoogle:
     def test_nonsense_is_refused(self, google: Google, token: str) -> None:
         with pytest.raises(BadSignature):
             judged(google, token)
-        assert webhook_signatures.key_id([("Authorization", f"Bearer {token}x")]) == ""
+        with pytest.raises(BadSignature):  # and no key is fetched for it
+            webhook_signatures.key_id([("Authorization", f"Bearer {token}x")])
+
+    @pytest.mark.parametrize("part", [b"[" * 3_000, b"[" * 6_000, b'{"alg":"RS256","kid":' + b"9" * 2_900 + b"}"])
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_one_made_to_exhaust_whoever_reads_it_is_refused(self, google: Google, part: bytes, place: int) -> None:
+        parts = google.token(datetime.now(UTC)).split(".")
+        parts[place] = base64.urlsafe_b64encode(part).decode().rstrip("=")
+        with pytest.raises(BadSignature):
+            judged(google, ".".join(parts))
+
+    def test_a_longer_one_than_google_makes_is_not_even_read(self, google: Google) -> None:
+        with pytest.raises(BadSignature, match="more than 4,096 characters"):
+            judged(google, "a" * 4_097)
+        with pytest.raises(BadSignature, match="more than 4,096 characters"):
+            webhook_signatures.key_id([("Authorization", "Bearer " + "a" * 4_097)])
+
+    def test_no_key_is_used_on_a_token_that_is_not_for_us_anyway(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(crypt, "verify_signature", lambda *_: pytest.fail("it costs the most"))
+        with pytest.raises(BadSignature, match="another account's"):
+            judged(google, google.token(datetime.now(UTC), email="other@project.iam.gserviceaccount.com"))
 
     def test_only_a_bearer_token_counts(self, google: Google) -> None:
         with pytest.raises(BadSignature, match="no Bearer"):
@@ -483,6 +505,35 @@ class TestWhatItSays:
     def test_hubspots_new_names_are_told_as_the_old_ones(self, said: str, type_id: str, kind: str) -> None:
         body = json.dumps([{"subscriptionType": said, "objectTypeId": type_id}]).encode()
         assert only_event(webhook_events.hubspot(body)).kind == kind
+
+    def test_one_of_hubspots_that_is_none_costs_the_others_nothing(self) -> None:
+        good = {"subscriptionType": "deal.creation", "objectId": 1}
+        odd = [{"subscriptionType": "deal.größe"}, {"eventId": 1}, 7, good | {"objectTypeId": "2 1"}]
+        said = webhook_events.hubspot(json.dumps([*odd[:2], good, *odd[2:], good | {"objectId": 2}]).encode())
+        assert [event.payload["objectId"] for event in said.events] == [1, 1, 2]
+        assert len(said.left_out) == 3
+        assert "größe" not in str(said.left_out)
+
+    def test_half_a_character_is_replaced_wherever_it_stands_and_a_whole_one_is_kept(self) -> None:
+        body = b'{"\\ud800k":["a\\udfff",{"x":"\\ud83d\\ude00"}]}'
+        assert only_event(webhook_events.own(body)).payload == {"\ufffdk": ["a\ufffd", {"x": "😀"}]}
+
+    @pytest.mark.parametrize(("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]")], ids=["objects", "lists"])
+    def test_no_more_levels_are_taken_than_a_run_can_read(self, opening: bytes, closing: bytes) -> None:
+        most = webhook_events.DEEPEST - 1  # and the body itself
+        webhook_events.own(b'{"a":' + opening * most + b"1" + closing * most + b"}")
+        for levels in (most + 1, 956):
+            with pytest.raises(BadEvent, match="nested too deeply: more than 64 levels"):
+                webhook_events.own(b'{"a":' + opening * levels + b"1" + closing * levels + b"}")
+
+    def test_slacks_verification_token_is_left_out(self) -> None:
+        said = {"token": "secret", "event_id": "Ev1", "event": {"type": "message", "token": "of a message"}}
+        event = only_event(webhook_events.slack(json.dumps(said).encode(), "application/json"))
+        assert event.payload == {"event_id": "Ev1", "event": said["event"]}
+        limited = json.dumps({"token": "secret", "type": "app_rate_limited"}).encode()
+        assert only_event(webhook_events.slack(limited, "application/json")).payload == {"type": "app_rate_limited"}
+        pressed = webhook_events.slack(b"payload=%7B%22token%22%3A%22secret%22%7D", "application/x-www-form-urlencoded")
+        assert pressed.interaction == {}
 
     def test_an_empty_list_is_no_event(self) -> None:
         assert webhook_events.hubspot(b"[]").events == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from blocks.webhooks import WebhookEndpoint
 from deployments.receiver import postbox
 from deployments.receiver.app import create_app
 from deployments.receiver.endpoints import Endpoints
-from deployments.receiver.limits import Limits, Rate, Suspects
+from deployments.receiver.limits import Limits, Rate, Suspects, Turns
 from tests.deployments.machinery import eventually
 from tests.deployments.receiving import EACH, ENDPOINTS, SECRET, Sent, mixed, overdue, served, signed
 
@@ -111,6 +113,23 @@ class TestWhatIsTaken:
         again = [event | {"attemptNumber": 1} for event in batch] + [batch[0] | {"objectId": "new"}]
         assert answer(signed("hubspot", again).to(client)) == (200, {"events": 101})
         assert len(events(ledger)) == 101
+
+    def test_an_odd_one_of_hubspots_is_left_out_and_told_without_what_it_says(
+        self, client: TestClient, ledger: Ledger, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        batch = [{"eventId": n, "subscriptionType": "deal.creation", "objectId": n} for n in range(5)]
+        odd = {"subscriptionType": "deal.größe", "objectId": "our-merger"}
+        assert answer(signed("hubspot", [*batch, odd]).to(client)) == (200, {"events": 5})
+        assert len(events(ledger)) == 5
+        assert "hubspot: 1 of its events are left out, for they are none: subscriptionType is no name" in caplog.text
+        assert "our-merger" not in caplog.text
+        assert "größe" not in caplog.text
+
+    def test_slacks_token_is_not_kept(self, client: TestClient, ledger: Ledger) -> None:
+        said = {"token": "secret", "type": "event_callback", "event_id": "Ev1", "event": {"type": "message"}}
+        assert signed("slack", said).to(client).status_code == 200
+        (event,) = events(ledger)
+        assert event.payload == {key: value for key, value in said.items() if key != "token"}
 
     def test_the_same_event_twice_in_one_request_is_stored_once(self, client: TestClient, ledger: Ledger) -> None:
         assert answer(signed("hubspot", [{"subscriptionType": "deal.creation"}] * 2).to(client)) == (200, {"events": 2})
@@ -208,9 +227,23 @@ class TestTheOrder:
         assert f"from {STRANGER}" in told
         assert SECRET not in told
 
+    def test_a_token_that_cannot_be_read_is_a_bad_signature(self, make: Make) -> None:
+        block = WebhookEndpoint(scheme="gmail", service_account="a@b.example", public_url="https://x.example/hooks/g")
+        client = make(load=lambda: ({"gmail": block}, []), limits=Limits(failures=2))
+        eventually("up", lambda: client.post("/hooks/nobody").status_code == 404, 10, 0.005)
+        codes = []
+        for levels in (6_000, 3_000, 3_000):
+            head = base64.urlsafe_b64encode(b"[" * levels).decode().rstrip("=")
+            headers = {"authorization": f"Bearer {head}.e30.AAAA"}
+            codes.append(client.post("/hooks/gmail", headers=headers, content=b"{}").status_code)
+        assert codes == [401, 401, 429]
+
     def test_what_is_signed_and_no_event_is_told_what_is_wrong(self, client: TestClient, ledger: Ledger) -> None:
         assert answer(signed("stripe", b"not json").to(client)) == (400, {"error": "the body is not JSON"})
         assert answer(signed("stripe", {"id": "e"}).to(client))[0] == 400
+        deep = b'{"id":"e","type":"t","x":' + b'{"a":' * 900 + b"1" + b"}" * 901
+        why = "the body is nested too deeply: more than 64 levels"
+        assert answer(signed("stripe", deep).to(client)) == (400, {"error": why})
         assert events(ledger) == []
 
     def test_until_the_endpoints_are_known_vendors_are_asked_to_come_again(self, make: Make) -> None:
@@ -283,6 +316,31 @@ class TestTheLedgerIsBusyOrFull:
         assert len(events(ledger)) == 8
         assert "secret words" not in caplog.text
 
+    def test_whatever_goes_wrong_the_vendors_keep_it_and_the_next_is_stored(
+        self, client: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise MemoryError("somebody's words")
+
+        with monkeypatch.context() as patch, ThreadPoolExecutor(4) as pool:
+            patch.setattr(postbox, "store", broken)
+            assert list(pool.map(lambda n: mixed(n).to(client).status_code, range(8))) == [503] * 8
+        assert [mixed(n).to(client).status_code for n in range(3)] == [200] * 3
+        assert client.get("/health").status_code == 200
+        assert len(events(ledger)) == 3
+        assert "somebody's words" not in caplog.text
+
+    def test_health_says_so_when_nothing_is_stored_any_more(
+        self, client: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise SystemError
+
+        monkeypatch.setattr(postbox.Postbox, "_next", broken)
+        overdue("evt_1").to(client)
+        reply = client.get("/health")
+        assert answer(reply) == (503, {"error": "nothing is stored any more: start it again"})
+
     def test_when_too_much_waits_no_more_is_taken_until_some_is_done(self, make: Make, ledger: Ledger) -> None:
         client = make(limits=Limits(backlog=3))
         eventually("up", lambda: client.post("/hooks/nobody").status_code == 404, 10, 0.005)
@@ -300,16 +358,37 @@ def again_503(client: TestClient) -> Any:
 
 
 class TestStrangers:
-    def test_bad_signatures_of_an_address_are_counted_and_then_it_is_not_listened_to(
+    def test_bad_signatures_of_an_address_are_counted_and_then_they_are_refused_without_a_word(
         self, make: Make, caplog: pytest.LogCaptureFixture
     ) -> None:
         client = make(limits=Limits(failures=3, failure_seconds=60))
         eventually("up", lambda: client.post("/hooks/nobody").status_code == 404, 10, 0.005)
         codes = [client.post("/hooks/stripe", content=b"{}").status_code for _ in range(5)]
         assert codes == [401, 401, 401, 429, 429]
-        reply = overdue("evt_1").to(client)
+        reply = client.post("/hooks/stripe", content=b"{}")
         assert (reply.status_code, int(reply.headers["retry-after"]) > 50) == (429, True)
         assert len([line for line in caplog.messages if "refused" in line]) == 3
+
+    def test_no_number_of_bad_signatures_from_its_address_keeps_a_vendor_out(self, make: Make) -> None:
+        client = make(address="172.17.0.1")  # a proxy's, which has everybody behind it
+        eventually("up", lambda: client.post("/hooks/nobody").status_code == 404, 10, 0.005)
+        codes = [client.post("/hooks/hubspot", content=b"{}").status_code for _ in range(25)]
+        assert codes == [401] * 20 + [429] * 5
+        assert overdue("evt_1").to(client).status_code == 200
+        assert mixed(1).to(client).status_code == 200
+
+    def test_nor_do_those_that_somebody_sends_in_its_name(self, ledger: Ledger) -> None:
+        theirs = {"x-forwarded-for": "198.51.100.7"}
+        endpoints = Endpoints(lambda: (ENDPOINTS, []))
+        limits = Limits(failures=2)
+        with served(create_app(ledger, endpoints, limits=limits)) as url, httpx.Client() as client:
+            eventually("up", lambda: endpoints.known, 10, 0.01)
+            codes = [client.post(f"{url}/hooks/stripe", headers=theirs, content=b"{}").status_code for _ in range(3)]
+            sent = overdue("evt_1")
+            assert (codes, Sent("stripe", sent.body, sent.headers | theirs).to(client, url).status_code) == (
+                [401, 401, 429],
+                200,
+            )
 
     def test_a_proxy_that_does_not_say_for_whom_does_not_have_the_vendors_shut_out(self, make: Make) -> None:
         client = make(address="127.0.0.1", limits=Limits(failures=2))
@@ -347,6 +426,21 @@ class TestStrangers:
             assert reply.headers["retry-after"] == "1"
             assert [one.result().status_code for one in sent] == [200, 200]
             assert client.get("/health").status_code == 200
+
+    def test_connections_that_say_nothing_more_take_no_place_from_those_that_have_said_all(
+        self, ledger: Ledger
+    ) -> None:
+        limits = Limits(at_once=4, bodies=8)
+        endpoints = Endpoints(lambda: (ENDPOINTS, []))
+        silent = b"POST /hooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+        with served(create_app(ledger, endpoints, limits=limits), limits) as url, ExitStack() as lines:
+            eventually("up", lambda: endpoints.known, 10, 0.01)
+            parts = httpx.URL(url)
+            for _ in range(7):
+                lines.enter_context(socket.create_connection((parts.host, parts.port or 0))).sendall(silent)
+            with httpx.Client(base_url=url) as client:
+                assert client.get("/health").status_code == 200
+                assert [overdue(f"evt_{n}").to(client).status_code for n in range(5)] == [200] * 5
 
     def test_ten_thousand_bad_requests_leave_nothing_behind(self, ledger: Ledger) -> None:
         app = create_app(ledger, Endpoints(lambda: (ENDPOINTS, [])), limits=Limits(failures=2))
@@ -518,6 +612,28 @@ class TestEndpoints:
         assert [line for line in caplog.messages if "cannot be used" in line] == [
             "webhook-endpoint/x cannot be used: it needs a secret"
         ]
+
+
+class TestTurns:
+    def test_of_one_address_only_some_bodies_may_be_on_their_way(self) -> None:
+        turns = Turns(Limits(bodies=5, bodies_of_one=2))
+        with ExitStack() as held:
+            may = [held.enter_context(turns.turn(STRANGER)).wait() for _ in range(3)]
+            others = [held.enter_context(turns.turn(address)).wait() for address in ("2001:db8::1", "2001:db8::2")]
+            assert (may, others) == ([True, True, False], [True, True])
+            assert not held.enter_context(turns.turn("2001:db8::3")).wait()
+            here = [held.enter_context(turns.turn("127.0.0.1")).wait() for _ in range(2)]
+            assert here == [True, False]  # all in all there is a bound for everybody
+        assert (turns.working, turns.coming) == (0, {})
+
+    def test_a_body_that_has_come_is_in_work_and_has_a_bound_of_its_own(self) -> None:
+        turns = Turns(Limits(at_once=1, bodies_of_one=1))
+        with turns.turn(STRANGER) as first, turns.turn(STRANGER) as second:
+            assert (first.wait(), second.wait()) == (True, False)
+            assert (first.work(), first.work()) == (True, True)  # once, however often it is asked
+            assert (second.wait(), second.work()) == (True, False)
+            assert (turns.working, turns.coming) == (1, {})
+        assert turns.working == 0
 
 
 class TestLimits:

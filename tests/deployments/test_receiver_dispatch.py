@@ -24,6 +24,7 @@ from deployments.receiver.dispatch import BATCH, Dispatcher, NotNow
 from deployments.receiver.postbox import rows_of, store
 from deployments.triggers import TRIGGERS, Trigger, TriggerError
 from tasks import alerts
+from tasks.approval_runs import create_runs
 from tests.deployments.machinery import unused_port
 from tests.deployments.receiving import EACH, TOGETHER, deployed, runs
 
@@ -274,6 +275,91 @@ class TestTrouble:
             session.execute(sa.update(WebhookEvent).values(attempts=9, received_at=utcnow() - timedelta(days=1)))
         put(ledger, "fresh")
         assert [event.external_id for event in Dispatcher(ledger, EACH)._waiting()] == ["fresh", "stuck"]
+        assert made
+
+
+class TestOddEvents:
+    """One event, whatever is in it, keeps no other waiting."""
+
+    def test_half_a_character_that_an_older_version_stored_stops_nobody(
+        self, ledger: Ledger, made: dict[str, UUID]
+    ) -> None:
+        put(ledger, "f1", source="web-form", kind="asked", number="\ud800")
+        put(ledger, "f2", source="web-form", kind="asked", number=2)
+        put(ledger, "evt_1")
+        look(ledger)
+        assert [(event.state, event.reason) for event in events(ledger)] == [
+            ("failed", dispatch.DOES_NOT_FIT), ("started", None), ("started", None)
+        ]  # fmt: skip
+        assert len(runs(*made.values())) == 2
+
+    @pytest.mark.parametrize("odd", [RecursionError(), ValueError("somebody's words"), TypeError()], ids=repr)
+    def test_one_that_cannot_be_read_fails_alone(
+        self,
+        ledger: Ledger,
+        made: dict[str, UUID],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        odd: Exception,
+    ) -> None:
+        put(ledger, "f1", source="web-form", number="odd")
+        put(ledger, "f2", source="web-form", number=2)
+        put(ledger, "evt_1")
+
+        def storable(said: Any) -> Any:
+            if said["number"] == "odd":
+                raise odd
+            return said
+
+        monkeypatch.setattr(dispatch, "storable", storable)
+        look(ledger)
+        first, *others = events(ledger)
+        assert (first.state, first.attempts) == ("failed", 1)
+        assert first.reason == f"no run can be made of it ({type(odd).__name__})"
+        assert [event.state for event in others] == ["started"] * 2
+        assert "somebody's words" not in caplog.text
+        assert made
+
+    def test_one_with_which_no_batch_can_be_made_is_asked_for_alone_and_fails_after_its_attempts(
+        self, ledger: Ledger, made: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(ledger, "f1", "f2", "f3", source="web-form", number=1)
+
+        def picky(client: Any, deployment_id: UUID, wanted: Any) -> Any:
+            if any(run["idempotency_key"] == "webhook:web-form:f2" for run in wanted):
+                raise RuntimeError("nobody has foreseen it")
+            return create_runs(client, deployment_id, wanted)
+
+        monkeypatch.setattr(dispatch, "create_runs", picky)
+        for _ in range(dispatch.ATTEMPTS - 1):
+            with pytest.raises(NotNow):
+                Dispatcher(ledger, EACH).look()
+            assert states(ledger) == ["started", "stored", "started"]
+        Dispatcher(ledger, EACH).look()
+        assert states(ledger) == ["started", "failed", "started"]
+        second = events(ledger)[1]
+        assert second.attempts == dispatch.ATTEMPTS
+        assert str(second.reason).startswith("no run can be made of it (RuntimeError in picky")
+        assert len(runs(made["on-form"])) == 2
+
+    def test_a_source_whose_runs_cannot_be_made_is_counted_and_the_others_go_on(
+        self, ledger: Ledger, made: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(ledger, "f1", source="web-form", number=1)
+        put(ledger, "evt_1")
+        real = Dispatcher._start
+
+        def start(self: Dispatcher, client: Any, trigger: Trigger, some: Any) -> None:
+            if trigger.source == "web-form":
+                raise RuntimeError("nobody has foreseen it")
+            real(self, client, trigger, some)
+
+        monkeypatch.setattr(Dispatcher, "_start", start)
+        for attempt in (1, 2):
+            with pytest.raises(NotNow, match="on-form: RuntimeError"):
+                Dispatcher(ledger, EACH).look()
+            assert states(ledger) == ["stored", "started"]
+            assert events(ledger)[0].attempts == attempt
         assert made
 
 

@@ -136,6 +136,56 @@ def test_a_field_that_no_event_has_is_null_and_no_failure_of_the_batch(ledger: L
     assert record.external_id == "x"
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("levels", [64, 950])
+def test_what_no_record_can_hold_is_set_aside_and_the_next_is_taken(ledger: Ledger, take: Take, levels: int) -> None:
+    arrive(ledger, "deep", "good")
+    deep = '{"a":' * levels + "1" + "}" * levels  # as an older version took it, on another stack
+    with ledger.write() as session:
+        session.connection().exec_driver_sql(
+            f"UPDATE webhook_events SET payload = '{{\"note\":{deep}}}' WHERE external_id = 'deep'"
+        )
+    assert len(take()[0]) == 1
+    assert take()[0] == [2]
+    aside, good = rows(ledger)
+    assert (aside.external_id, aside.state, aside.payload, aside.title) == ("deep", "quarantined", {}, "asked")
+    assert str(aside.reason).startswith(("the body is nested too deeply", "it cannot be read"))
+    assert good.state == "fetched"
+
+
+@pytest.mark.both_databases
+def test_half_a_character_of_an_older_event_is_replaced(ledger: Ledger, take: Take) -> None:
+    arrive(ledger, "half", subject="a\ud800", note={"\udfff": "b\x00"})
+    assert len(take()[0]) == 1
+    (record,) = rows(ledger)
+    assert record.title == "a\ufffd"
+    assert record.payload is not None
+    assert "\ufffd" in record.payload["note"]
+
+
+def test_what_the_database_does_not_take_is_set_aside_alone(
+    ledger: Ledger, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(ledger, "a", "b")
+    arrive(ledger, "odd", note="odd")
+    arrive(ledger, "c")
+    odd = {"email": ANN, "note": object()}  # which is no JSON
+    monkeypatch.setattr(events, "storable", lambda said: odd if said.get("note") == "odd" else said)
+    assert len(take(suite=free)[0]) == 3
+    assert [(row.external_id, row.state) for row in rows(ledger)] == [
+        ("a", "fetched"), ("b", "fetched"), ("odd", "quarantined"), ("c", "fetched")
+    ]  # fmt: skip
+    (aside,) = [row for row in rows(ledger) if row.external_id == "odd"]
+    assert (aside.payload, aside.reason) == ({}, events.UNREADABLE)
+
+
+def test_a_number_larger_than_any_column_sets_aside_nobody_else(ledger: Ledger, take: Take) -> None:
+    arrive(ledger, "large", seats=10**400)
+    arrive(ledger, "good")
+    take()
+    assert {row.external_id: row.state for row in rows(ledger)} == {"large": "quarantined", "good": "fetched"}
+
+
 def test_two_runs_at_once_take_each_once(ledger: Ledger, begin: Begin) -> None:
     arrive(ledger, *"abc")
     with begin(CARD) as one, begin(CARD) as two:
