@@ -26,7 +26,7 @@ from blocks.guard import guarded_by
 from blocks.ledger import Action, Ledger, Notice, insert, utcnow
 from blocks.slack import Slack
 from blocks.vendor import VendorError
-from tasks import approvals, assign, inbox, notices
+from tasks import approvals, assign, inbox, notices, visible
 from tasks.actions import BY_CARD, Impact
 from tasks.approvals import ApprovalError
 from tasks.card import Card
@@ -290,7 +290,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _visible(line: str) -> str:
-    return "".join(c for c in line if c.isprintable() or c in inbox.SEEN_AS_WRITTEN)
+    return visible.seen(line)
 
 
 def _single(sight: Sight, *, buttons: bool) -> tuple[str, list[dict[str, Any]]]:

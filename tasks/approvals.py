@@ -34,6 +34,7 @@ __all__ = [
     "settle",
     "settle_form",
     "take_in",
+    "unreadable",
     "waiting_action",
 ]
 
@@ -59,7 +60,8 @@ def request(store: Ledger, action_ids: Sequence[int]) -> None:
         return
     forms: dict[tuple[str, int], list[ledger.Action]] = {}
     for action in waiting:
-        forms.setdefault(_decided_with(action), []).append(action)
+        together = _decided_with(action) if not unreadable(action) else ("action", action.id)
+        forms.setdefault(together, []).append(action)
     _give_forms(store, list(forms.values()))
 
 
@@ -71,12 +73,38 @@ def _decided_with(action: ledger.Action) -> tuple[str, int]:
 
 
 def _give_forms(store: Ledger, forms: Sequence[Sequence[ledger.Action]]) -> None:
-    runs = approval_runs.create(forms)
+    runs = approval_runs.create([_shown(form) for form in forms])
     rows = [
         {"id": action.id, "flow_run_id": str(run)} for form, run in zip(forms, runs, strict=True) for action in form
     ]
     with store.write() as session:
         session.execute(sa.update(ledger.Action), rows)
+
+
+def unreadable(action: ledger.Action) -> str:
+    """Why this version cannot read an action, which can then be rejected, but not approved; empty where it can."""
+    try:
+        actions.load(action.kind, action.payload)
+    except (KeyError, ValidationError):
+        return f"this version of Signoff cannot read an action of kind {action.kind}"
+    return ""
+
+
+def _shown(form: Sequence[ledger.Action]) -> Sequence[ledger.Action]:
+    """What of a form this version can describe. It decides on the rest no more: that is asked about by itself."""
+    return [action for action in form if not unreadable(action)] or form[:1]
+
+
+def _to_decide(store: Ledger, action_id: int, *, approve: bool) -> ledger.Action:
+    """The waiting action, if it can be read by whoever approves it.
+
+    Raises:
+        ApprovalError: it does not wait, or cannot be read.
+    """
+    waiting = waiting_action(store, action_id)
+    if approve and (why := unreadable(waiting)):
+        raise ApprovalError(f"action {action_id} ({waiting.title}) cannot be approved: {why}")
+    return waiting
 
 
 def respond(
@@ -101,7 +129,7 @@ def respond(
     Raises:
         ApprovalError: the action does not wait, the form refuses the answer, or has no such box.
     """
-    waiting = waiting_action(store, action_id)
+    waiting = _to_decide(store, action_id, approve=approve)
     answer = _filled_in(waiting, approve=approve, approver=approver, comment=comment, edits=edits)
     if refused := _why_not(waiting, approval_runs.states([str(waiting.flow_run_id)])):
         raise refused
@@ -128,7 +156,7 @@ def respond_together(
     chosen: list[ledger.Action] = []
     for action_id in action_ids:
         try:
-            chosen.append(waiting_action(store, action_id))
+            chosen.append(_to_decide(store, action_id, approve=approve))
             outcomes[action_id] = None
         except ApprovalError as error:
             outcomes[action_id] = error
@@ -201,7 +229,7 @@ def _split_off(store: Ledger, chosen: Sequence[ledger.Action]) -> list[ledger.Ac
     states = approval_runs.states(list(apart))
     for run, form in apart.items():
         if states.get(run) == SUSPENDED:
-            approval_runs.describe_anew(run, [action for action in form if action.id not in numbers])
+            approval_runs.describe_anew(run, _shown([action for action in form if action.id not in numbers]))
         elif given := _given(run, states.get(run, "")):
             for action in moved[run]:
                 settle(store, action.id, given)
@@ -255,7 +283,7 @@ def take_in(store: Ledger, action_id: int) -> ledger.Decision:
             waiting = waiting_action(store, action_id)
             _bind(store, action_id, run_id)
             form = [waiting]
-        given = approval_runs.wait_for_answer(form)
+        given = approval_runs.wait_for_answer(_shown(form))
     settle_form(store, run_id, given)
     table, mine = ledger.Decision, ledger.Action
     query = sa.select(table).join(mine).where(mine.flow_run_id == run_id).order_by(mine.id != action_id, mine.id)
@@ -311,9 +339,12 @@ def check_waits(action: ledger.Action) -> None:
 
 def settle_form(store: Ledger, flow_run_id: str, answer: dict[str, Any] | None) -> None:
     """Write a person's answer into the ledger for whatever waits on a run's form."""
-    form = _on_form(store, flow_run_id)
+    form: Sequence[ledger.Action] = _on_form(store, flow_run_id)
     if len({_decided_with(action) for action in form}) > 1:  # never made so: whoever answered cannot have seen it all
         answer = {"unreadable": True}
+    if answer is not None and len(stays := _shown(form)) < len(form):
+        _forget_form(store, [action.id for action in form if action not in stays])
+        form = stays
     for waiting in form:
         with suppress(ApprovalError):  # decided on elsewhere in this moment
             settle(store, waiting.id, answer, on_form=flow_run_id)
@@ -420,7 +451,7 @@ def _bind(store: Ledger, action_id: int, flow_run_id: str) -> None:
     with store.write() as session:
         session.execute(sa.update(ledger.Action).where(ledger.Action.id == action_id).values(flow_run_id=flow_run_id))
     if before and before != flow_run_id and (rest := _on_form(store, before)):
-        approval_runs.describe_anew(before, rest)
+        approval_runs.describe_anew(before, _shown(rest))
 
 
 def _collect(store: Ledger, states: Mapping[str, str]) -> None:
@@ -437,7 +468,7 @@ def _collect(store: Ledger, states: Mapping[str, str]) -> None:
         elif given:
             settle_form(store, flow_run_id, given)
         elif state in ENDED:  # somebody forced it on, and it failed: it asks again
-            approval_runs.ask_anew(flow_run_id, _on_form(store, flow_run_id))
+            approval_runs.ask_anew(flow_run_id, _shown(_on_form(store, flow_run_id)))
 
 
 def _forget_deleted_forms(store: Ledger, gone: Collection[str]) -> None:
@@ -447,6 +478,14 @@ def _forget_deleted_forms(store: Ledger, gone: Collection[str]) -> None:
         orphans = sa.update(table).where(table.state == "waiting", table.flow_run_id.in_(gone))
         with store.write() as session:
             session.execute(orphans.values(flow_run_id=None))
+
+
+def _forget_form(store: Ledger, numbers: Sequence[int]) -> None:
+    """Let the workflow's next run make a form of their own for these."""
+    table = ledger.Action
+    alone = sa.update(table).where(table.id.in_(numbers), table.state == "waiting").values(flow_run_id=None)
+    with store.write() as session:
+        session.execute(alone)
 
 
 def _expire(store: Ledger, workflow: str, now: datetime) -> None:
@@ -490,7 +529,11 @@ def _approved(action: ledger.Action, answer: Mapping[str, Any]) -> tuple[approva
     boxes = kind.model_fields.keys() - approval_runs.Decision.model_fields.keys()
     form = kind.model_validate({name: value for name, value in answer.items() if boxes or name != "body"})
     payload = dict(action.payload)
-    if boxes and form.decision.strip().lower() == "approve":
+    if form.decision.strip().lower() != "approve":  # nothing is done, so it need not be readable
+        return form, payload
+    if why := unreadable(action):
+        raise ValueError(why)
+    if boxes:
         left = approval_runs.as_left(form.model_dump(include=form.model_fields_set), sorted(boxes))
         payload |= actions.load(action.kind, payload).filled(left)
     actions.load(action.kind, payload)

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from sqlalchemy.orm import defer
 
 from blocks.ledger import Action, Assignment, Decision, Ledger, ModelCall, Record
-from tasks import actions, assign, gate
+from tasks import actions, assign, gate, visible
 from tasks.actions import Blank, Impact
 from tasks.actions.base import Action as Wanted
 from tasks.approval_rules import Facts
-from tasks.approvals import action_in
+from tasks.approvals import action_in, unreadable
 from tasks.card import Card, Stage, of_workflow
 from tasks.plain import one_line, plain, quoted
 
@@ -37,9 +37,6 @@ QUOTED = 4000
 
 TEXT, WHOLE = "text", 200_000
 """Where a record has what somebody wrote, and how much of it is shown at most."""
-
-SEEN_AS_WRITTEN = frozenset("\n\r\t\u00a0\u202f\u200d\ufe0f")
-"""Characters that `str.isprintable` does not count, and that do no harm in a text: blanks, and what joins emoji."""
 
 
 def base_url() -> str:
@@ -85,6 +82,8 @@ class Waiting:
     expires_at: datetime | None
     flow_run_id: str | None
     """The run that is its form in Prefect."""
+    unreadable: str = ""
+    """Why this version cannot read it; nobody can approve it then."""
 
     @property
     def has_form(self) -> bool:
@@ -137,8 +136,11 @@ class Sight:
     sure: bool | None
     cost: Decimal
     passed_on: Sequence[Assignment] = field(default_factory=tuple)
-    unreadable: str = ""
-    """Why this version cannot read the action; nobody can approve it then."""
+
+    @property
+    def unreadable(self) -> str:
+        """Why this version cannot read the action; nobody can approve it then."""
+        return self.row.unreadable
 
     @property
     def waits(self) -> bool:
@@ -211,6 +213,7 @@ def _row(action: Action, title: str | None, confidence: float | None, asked: str
         created_at=action.created_at,
         expires_at=action.expires_at,
         flow_run_id=action.flow_run_id,
+        unreadable=unreadable(action),
     )
 
 
@@ -241,13 +244,10 @@ def sight(ledger: Ledger, cards: Sequence[Card], action_id: int) -> Sight:
     confidence = _share(((record.answer if record else None) or {}).get("confidence"))
     asked = assign.asked(ledger, [action], cards)[action.id]
     card = of_workflow(action.workflow, cards)
-    try:
-        wanted = actions.load(action.kind, action.payload)
-        unreadable = ""
-    except (KeyError, ValidationError):
-        wanted, unreadable = None, f"this version of Signoff cannot read an action of kind {action.kind}"
+    row = _row(action, record.title if record else None, confidence, asked)
+    wanted = None if row.unreadable else actions.load(action.kind, action.payload)
     return Sight(
-        row=_row(action, record.title if record else None, confidence, asked),
+        row=row,
         state=action.state,
         reason=action.reason or "",
         decision=decision,
@@ -260,7 +260,6 @@ def sight(ledger: Ledger, cards: Sequence[Card], action_id: int) -> Sight:
         sure=record.sure if record else None,
         cost=cost,
         passed_on=passed_on,
-        unreadable=unreadable,
     )
 
 
@@ -308,7 +307,7 @@ def _whole(text: str) -> str:
 
 def unseen(text: str) -> tuple[str, ...]:
     """The characters of a text that nobody sees, by name: they can turn its direction round, or hide in a word."""
-    odd = dict.fromkeys(c for c in text if not c.isprintable() and c not in SEEN_AS_WRITTEN)
+    odd = visible.unseen(text)
     return tuple(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in odd)
 
 

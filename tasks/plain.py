@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from tasks.visible import seen
+
 
 def plain(text: str) -> str:
     """On one line, with everything escaped that markdown would make a link, an image or markup of."""
@@ -10,7 +12,7 @@ def plain(text: str) -> str:
 
 def one_line(text: str) -> str:
     """On one line, without what cannot be seen."""
-    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+    return " ".join(seen(" ".join(text.split())).split())
 
 
 def capitalised(text: str) -> str:

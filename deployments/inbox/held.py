@@ -1,8 +1,9 @@
 """Decisions that can still be taken back: each is a file until it is sent, some seconds after it was made.
 
 So it is lost neither with the tab nor with the receiver: whichever receiver runs next sends what is there. Of those
-that run at once only one sends, the one that holds the lock. To send, a file is renamed; to undo, it is taken away; of
-two who try at once, one finds nothing.
+that run at once only one sends, the one that holds the lock. To send, a file is renamed; to undo, it is taken away.
+Whoever makes, renames or takes one away does so alone, of all receivers: nothing is decided twice, and what was taken
+back is not sent.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import httpx
+
+from blocks.ledger import LedgerUnavailable
 from deployments.password import make_private
 
 SECONDS = 6.0
@@ -31,6 +36,16 @@ AGAIN_SECONDS = 5.0
 MOST_TOLD = 500
 
 WAITS, SENDING = ".json", ".sending"
+
+AWAY = (httpx.TransportError, LedgerUnavailable)
+"""What no decision could be sent with, so that the others are not tried one by one."""
+
+
+class HeldAlready(Exception):
+    """Somebody has decided on it, and that is about to be sent."""
+
+    def __init__(self, action_id: int) -> None:
+        super().__init__(f"action {action_id} is decided on already, and about to be sent")
 
 
 @dataclass(frozen=True)
@@ -69,8 +84,11 @@ class Told:
     """Why it was not taken; empty when it was."""
 
 
-Send = Callable[[Sequence[Held]], Mapping[int, str]]
-"""Sends decisions; by action, why it could not be decided, or an empty text.
+Outcomes = Mapping[tuple[str, int], str]
+"""By the decision's id and the action, why it was not taken, or an empty text."""
+
+Send = Callable[[Sequence[Held]], Outcomes]
+"""Sends decisions; what came of each.
 
 It raises when nothing can be said yet (Prefect does not answer): they are then tried again.
 """
@@ -82,6 +100,7 @@ class Holding:
     def __init__(self, folder: Path, send: Send, seconds: float = SECONDS) -> None:
         self._folder, self._send, self.seconds = folder, send, seconds
         self._told: deque[Told] = deque(maxlen=MOST_TOLD)
+        self._again: dict[str, tuple[float, str]] = {}  # not on the disk: it may be full
         self._lock = -1
         self._sending = threading.Lock()
         make_private(folder)
@@ -96,7 +115,11 @@ class Holding:
         comment: str = "",
         edits: Mapping[str, str] | None = None,
     ) -> Held:
-        """Keep a decision until it is due; it is on the disk when this returns."""
+        """Keep a decision until it is due; it is on the disk when this returns.
+
+        Raises:
+            HeldAlready: there is one on such an action, by whomever.
+        """
         given = {str(number): digest for number, digest in actions.items()}
         held = Held(
             id=f"{time.time_ns():020d}-{secrets.token_hex(4)}",
@@ -108,30 +131,35 @@ class Holding:
             comment=comment,
             edits=dict(edits or {}),
         )
-        self._write(held)
+        with self._alone():
+            taken = {number for suffix in (WAITS, SENDING) for one in self._read(suffix) for number in one.ids}
+            for number in held.ids:
+                if number in taken:
+                    raise HeldAlready(number)
+            self._write(held)
         return held
 
     def undo(self, held_id: str, person: str) -> Held | None:
-        """Take one's own decision back; None when it is too late."""
-        held = next((one for one in self.all() if one.id == held_id and one.person == person), None)
-        if held is None:
-            return None
-        try:
-            self._path(held, WAITS).unlink()
-        except FileNotFoundError:
-            return None
+        """Take one's own decision back, with whatever else one has decided on the same; None when it is too late."""
+        with self._alone():
+            waiting = [one for one in self._read(WAITS) if one.person == person]
+            held = next((one for one in waiting if one.id == held_id), None)
+            if held is None:
+                return None
+            if any(one.person == person and _share(one, held) for one in self._read(SENDING)):
+                return None
+            # One is all that `hold` lets be. An older version let be more: none of them may be sent after this.
+            for one in waiting:
+                if _share(one, held):
+                    self._path(one, WAITS).unlink(missing_ok=True)
         return held
 
     def all(self) -> list[Held]:
         """What can still be taken back, oldest first."""
         found = []
-        for path in sorted(self._folder.glob(f"*{WAITS}")):
-            try:
-                found.append(Held(**json.loads(path.read_text())))
-            except FileNotFoundError:  # sent or taken back in this moment
-                continue
-            except (ValueError, TypeError):
-                logging.getLogger(__name__).warning("%s cannot be read, and is left alone", path)
+        for held in self._read(WAITS):
+            due, trouble = self._again.get(held.id, (held.due, held.trouble))
+            found.append(replace(held, due=due, trouble=trouble))
         return found
 
     def told(self, after: int = 0) -> list[Told]:
@@ -150,24 +178,51 @@ class Holding:
         with self._sending:
             if not self._is_mine():
                 return 0
-            due = [held for held in self.all() if held.due <= now]
-            taken = [held for held in due if self._take(held)]
-            if not taken:
-                return 0
-            try:
-                outcomes = self._send(taken)
-            except Exception as error:
-                why = " ".join(str(error).split()) or type(error).__name__
-                for held in taken:
-                    self._write(replace(held, due=time.time() + AGAIN_SECONDS, trouble=why[:300]))
-                    self._path(held, SENDING).unlink()
-                raise
-            for held in taken:
-                for number in held.ids:
-                    problem = outcomes.get(number, "")
-                    self._told.append(Told(time.time_ns(), held.person, number, held.approve, problem))
-                self._path(held, SENDING).unlink()
+            taken = self._take_due(now)
+            if taken:
+                self._send_all(taken)
             return len(taken)
+
+    def _take_due(self, now: float) -> list[Held]:
+        """Mark what is due as being sent. What is marked so already is left over from a crash, or a full disk."""
+        with self._alone():
+            for path in self._folder.glob(f"*{SENDING}"):
+                path.rename(path.with_suffix(WAITS))
+            waiting = self.all()
+            self._again = {held.id: self._again[held.id] for held in waiting if held.id in self._again}
+            due = [held for held in waiting if held.due <= now]
+            for held in due:
+                self._path(held, WAITS).rename(self._path(held, SENDING))
+        return due
+
+    def _send_all(self, taken: Sequence[Held]) -> None:
+        """Send them together; where that fails, each by itself, so that one keeps no other back.
+
+        Raises:
+            Exception: some could not be sent. They wait again.
+        """
+        try:
+            outcomes = self._send(taken)
+        except Exception as error:
+            if len(taken) == 1 or isinstance(error, AWAY):
+                self._wait_again(taken, error)
+                raise
+            with ExitStack() as each:  # which calls all, and raises what was raised only then
+                for held in reversed(taken):
+                    each.callback(self._send_all, [held])
+            return
+        for held in taken:
+            for number in held.ids:
+                problem = outcomes.get((held.id, number), "")
+                self._told.append(Told(time.time_ns(), held.person, number, held.approve, problem))
+            self._path(held, SENDING).unlink()
+
+    def _wait_again(self, taken: Sequence[Held], error: Exception) -> None:
+        why = " ".join(str(error).split()) or type(error).__name__
+        with self._alone():
+            for held in taken:
+                self._again[held.id] = time.time() + AGAIN_SECONDS, why[:300]
+                self._path(held, SENDING).rename(self._path(held, WAITS))
 
     def _try_to_send(self, now: float) -> None:
         try:
@@ -176,7 +231,7 @@ class Holding:
             logging.getLogger(__name__).warning("decisions could not be sent, and are tried again", exc_info=True)
 
     def _is_mine(self) -> bool:
-        """Whether this process sends; the first time, what one that was killed was sending waits again."""
+        """Whether this process sends."""
         if self._lock >= 0:
             return True
         lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -186,8 +241,6 @@ class Holding:
             os.close(lock)
             return False
         self._lock = lock
-        for path in self._folder.glob(f"*{SENDING}"):
-            path.rename(path.with_suffix(WAITS))
         return True
 
     def _let_go(self) -> None:
@@ -195,12 +248,26 @@ class Holding:
             os.close(self._lock)
             self._lock = -1
 
-    def _take(self, held: Held) -> bool:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else changes what is held meanwhile, another receiver neither."""
+        folder = os.open(self._folder, os.O_RDONLY)
         try:
-            self._path(held, WAITS).rename(self._path(held, SENDING))
-        except FileNotFoundError:  # taken back in this moment
-            return False
-        return True
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _read(self, suffix: str) -> list[Held]:
+        found = []
+        for path in sorted(self._folder.glob(f"*{suffix}")):
+            try:
+                found.append(Held(**json.loads(path.read_text())))
+            except FileNotFoundError:  # sent or taken back in this moment
+                continue
+            except (ValueError, TypeError):
+                logging.getLogger(__name__).warning("%s cannot be read, and is left alone", path)
+        return found
 
     def _write(self, held: Held) -> None:
         beside = self._folder / f".{held.id}"
@@ -212,3 +279,8 @@ class Holding:
 
     def _path(self, held: Held, suffix: str) -> Path:
         return self._folder / f"{held.id}{suffix}"
+
+
+def _share(one: Held, other: Held) -> bool:
+    """Whether two decisions are on the same action."""
+    return not one.actions.keys().isdisjoint(other.actions)

@@ -375,7 +375,7 @@ function openInbox() {
 
   // High impact: the key only goes to the button, where it is seen; Enter presses it.
   function arm() {
-    if (!open()) return;
+    if (!open() || !byId("approve")) return;
     byId("approve").classList.add("armed");
     byId("approve").focus();
     byId("approve").scrollIntoView({ block: "nearest" });
@@ -387,7 +387,7 @@ function openInbox() {
     j: () => go(1), ArrowDown: () => go(1), k: () => go(-1), ArrowUp: () => go(-1),
     a: () => {
       const one = open();
-      if (!one) return;
+      if (!one || !byId("approve")) return;
       if (one.dataset.impact !== "low") arm();
       // A key that was meant for the one before, pressed twice, must not approve what nobody has seen yet.
       else if (performance.now() - shownAt > UNSEEN) byId("decide").requestSubmit(byId("approve"));

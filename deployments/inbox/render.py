@@ -16,8 +16,8 @@ from markupsafe import Markup, escape
 
 from blocks.ledger import utcnow
 from tasks import approval_slack
-from tasks.approval_notices import age
 from tasks.inbox import Waiting
+from tasks.plain import age
 
 HERE = Path(__file__).parent
 PICTURE = "data:image/jpeg;base64,"

@@ -57,6 +57,8 @@ async def read_form(request: Request) -> Form:
         found = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         raise Refused(400, "this is no form, or has too many fields") from None
+    if any("\0" in value for _, value in found):  # which PostgreSQL keeps in no text
+        raise Refused(400, "this form holds a character that no text can have")
     return [(name, lines(value)) for name, value in found]
 
 
@@ -100,9 +102,35 @@ def is_here(host: str) -> bool:
         return False
 
 
+def is_secure(request: Request) -> bool:
+    """Whether a browser that asks has come by https, to us or to a proxy that does not say so.
+
+    Not wherever our address is https: on this machine the page is also at a plain one, where no browser would have to
+    keep a cookie that is for https only.
+    """
+    ours = urlsplit(inbox.base_url())
+    return (
+        request.url.scheme == "https"
+        or request.headers.get("origin", "").lower().startswith("https:")
+        or (ours.scheme == "https" and request.headers.get("host", "").lower() == ours.netloc.lower())
+    )
+
+
+def whole(text: str, most: int) -> int | None:
+    """The number that a text is, of at most so many digits; else None."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= most else None
+
+
 def address(request: Request) -> str:
-    """Who asks, as far as the network says."""
-    return request.client.host if request.client else ""
+    """Who asks, as far as the network says; of version 6 the network that one customer has."""
+    given = request.client.host if request.client else ""
+    try:
+        found = ipaddress.ip_address(given)
+    except ValueError:
+        return given
+    if not isinstance(found, ipaddress.IPv6Address) or found.is_loopback:
+        return given
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
 
 
 def wants_json(request: Request) -> bool:

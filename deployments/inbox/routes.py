@@ -6,6 +6,7 @@ rebinding) is refused.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from blocks.ledger import LedgerUnavailable
 from deployments.inbox import render
+from deployments.inbox.held import HeldAlready
 from deployments.inbox.requests import (
     INSIDE,
     Form,
@@ -29,12 +32,14 @@ from deployments.inbox.requests import (
     fields,
     filter_of,
     is_here,
+    is_secure,
     lines,
     read_form,
     verdict,
     wants_json,
+    whole,
 )
-from deployments.inbox.sessions import COOKIE, Session, is_password
+from deployments.inbox.sessions import COOKIE, Attempts, Session, is_password
 from deployments.waiting import ui_url
 from tasks import actions, approvals, assign, inbox
 from tasks.approvals import ApprovalError
@@ -57,10 +62,29 @@ SECURITY = {
 MOST = 2**31 - 1
 """The highest number of an action that every database takes."""
 
+DIGITS = len(str(MOST))
+MOST_SLOW = 8
+"""Tries with a password that are held up at once, while many are wrong."""
+
 BOX = "box-"
 """How the names of the boxes in a form begin that the approver may rewrite."""
 
 Handler = Callable[[Request, Form], Response]
+
+
+class _Number(Convertor[int]):
+    """An action's number in an address. `int` would take any number of digits, and fail at the 4301st."""
+
+    regex = f"[0-9]{{1,{DIGITS}}}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("action", _Number())
 
 
 class Pages:
@@ -68,6 +92,7 @@ class Pages:
 
     def __init__(self, service: Inbox) -> None:
         self._inbox = service
+        self._slow = 0
 
     def add_to(self, routes: APIRouter) -> None:
         """Put every address into a router."""
@@ -83,9 +108,9 @@ class Pages:
             ("/together", "POST", self.together),
             ("/page.css", "GET", self.static),
             ("/page.js", "GET", self.static),
-            ("/{number:int}", "GET", self.item),
-            ("/{number:int}/decide", "POST", self.decide),
-            ("/{number:int}/assign", "POST", self.assign),
+            ("/{number:action}", "GET", self.item),
+            ("/{number:action}/decide", "POST", self.decide),
+            ("/{number:action}/assign", "POST", self.assign),
         ):
             routes.add_api_route(path, self._endpoint(handler), methods=[method], include_in_schema=False)
 
@@ -94,10 +119,12 @@ class Pages:
             try:
                 check_host(request)
                 form = await read_form(request) if request.method == "POST" else []
+                if handler == self.login:
+                    await self._hold_up(request)
                 answer = await run_in_threadpool(handler, request, form)
             except Refused as error:
                 answer = await run_in_threadpool(self._refuse, request, error)
-            except ApprovalError as error:
+            except (ApprovalError, HeldAlready) as error:
                 answer = await run_in_threadpool(self._refuse, request, Refused(409, str(error)))
             except LedgerUnavailable as error:
                 answer = await run_in_threadpool(self._refuse, request, Refused(503, str(error), 5))
@@ -139,11 +166,13 @@ class Pages:
         session = self._session(request)
         if session is None:
             raise Refused(401, "your session is over: log in again. What you have typed is still on this page")
-        after = request.query_params.get("after", "0")
+        after = whole(request.query_params.get("after", "0"), most=20)
+        if after is None:
+            raise Refused(400, "what is asked for after is the number of a decision")
         held = self._inbox.holding.all()
         mine = [
             {"action": told.action_id, "approve": told.approve, "problem": told.problem, "number": told.number}
-            for told in self._inbox.holding.told(int(after) if after.isdecimal() and after.isascii() else 0)
+            for told in self._inbox.holding.told(after)
             if told.person == session.person
         ]
         return JSONResponse(
@@ -160,6 +189,8 @@ class Pages:
         number = _number(request)
         approve = verdict(values)
         sight = self._shown(session, number, values.get("digest", ""))
+        if approve and sight.unreadable:
+            raise Refused(409, sight.unreadable)
         edits = self._edits(sight, values) if approve else {}
         held = self._inbox.holding.hold(
             session.person,
@@ -181,7 +212,7 @@ class Pages:
             if name != "chosen":
                 continue
             number, _, digest = value.partition(":")
-            row = waiting.get(int(number)) if number.isascii() and number.isdecimal() else None
+            row = waiting.get(whole(number, DIGITS) or 0)
             if row is None:
                 raise Refused(409, f"action {number[:12]} does not wait any more. Nothing was decided: look again")
             self._check_together(session, row, digest)
@@ -231,8 +262,9 @@ class Pages:
         """Let in whoever has the server's password, under an address that a card knows."""
         values = self._from_stranger(request, form)
         person = assign.who_may(values.get("person", ""), self._inbox.cards)
-        if not is_password(values.get("password", ""), self._inbox.password) or person is None:
-            self._failed(request)
+        right = is_password(values.get("password", ""), self._inbox.password) and person is not None
+        self._judge(self._inbox.attempts, request, right=right)
+        if not right or person is None:
             raise Refused(403, "this address and password do not open the page: the address must be on a card")
         return self._let_in(request, person, values)
 
@@ -243,7 +275,7 @@ class Pages:
             raise Refused(403, "a code opens the page on the machine that made it only")
         person = self._inbox.doors.enter(values.get("code", "").strip())
         if person is None:
-            self._failed(request)
+            self._judge(self._inbox.codes, request, right=False)
             raise Refused(403, "this code was used, or is too old: `signoff inbox` makes another")
         return self._let_in(request, person, values)
 
@@ -283,12 +315,25 @@ class Pages:
         session = self._inbox.sessions.read(request.cookies.get(COOKIE, ""))
         if session is None or not self._inbox.sessions.is_token(session, values.get("token", "")):
             raise Refused(403, "this page was open for too long, or cookies are off: try once more")
-        if wait := self._inbox.attempts.wait(address(request)):
-            raise Refused(429, f"too many wrong tries: wait {wait:.0f} seconds", wait)
         return values
 
-    def _failed(self, request: Request) -> None:
-        self._inbox.attempts.failed(address(request))
+    def _judge(self, attempts: Attempts, request: Request, *, right: bool) -> None:
+        """Count a wrong try; refuse one, right or wrong, of an address that has made many."""
+        if wait := attempts.judge(address(request), right=right):
+            raise Refused(429, f"too many wrong tries: wait {wait:.0f} seconds", wait)
+
+    async def _hold_up(self, request: Request) -> None:
+        """Let a try with a password take its time while many are wrong, and not too many at once."""
+        seconds = self._inbox.attempts.delay(address(request))
+        if not seconds:
+            return
+        if self._slow >= MOST_SLOW:
+            raise Refused(429, f"too many try at once: wait {2 * seconds:.0f} seconds", 2 * seconds)
+        self._slow += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._slow -= 1
 
     def _let_in(self, request: Request, person: str, values: Mapping[str, str]) -> Response:
         to = values.get("to", "")
@@ -303,7 +348,7 @@ class Pages:
             path="/inbox",
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=is_secure(request),
             max_age=max(0, session.until - self._inbox.sessions.now),
         )
 
@@ -351,16 +396,14 @@ class Pages:
         sight = self._sight(number)
         if sight.row.digest != digest:
             raise Refused(409, f"action {number} is not what this page showed any more: load it again")
-        if sight.unreadable:
-            raise Refused(409, sight.unreadable)
         self._may(session, sight.row.workflow)
-        if any(number in one.ids for one in self._inbox.holding.all()):
-            raise Refused(409, f"action {number} is decided on already, and about to be sent")
         return sight
 
     def _check_together(self, session: Session, row: Waiting, digest: str) -> None:
         if row.is_high:
             raise Refused(403, f"action {row.id} ({row.title}) is high-impact: a person decides on each by itself")
+        if row.unreadable:
+            raise Refused(409, f"action {row.id} ({row.title}): {row.unreadable}. Nothing was decided")
         if row.digest != digest or not row.has_form:
             raise Refused(409, f"action {row.id} is not what this page showed any more. Nothing was decided")
         self._may(session, row.workflow)
@@ -471,7 +514,7 @@ def _number(request: Request) -> int:
     Raises:
         Refused: it names none that a ledger could have.
     """
-    number = int(request.path_params["number"])
+    number: int = request.path_params["number"]
     if number > MOST:
         raise Refused(404, f"there is no action {number}")
     return number

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,9 @@ POLL_SECONDS = 3.0
 PRESSES = 4
 """Presses in Slack that are worked on at once."""
 
+PRESS_SECONDS = 5.0
+"""How long an end waits for presses that Slack was told have arrived."""
+
 log = logging.getLogger(__name__)
 
 
@@ -77,16 +82,17 @@ class Inbox:
         self.ledger = ledger
         self._read_cards = cards or _cards
         secret = password if password is not None else os.environ.get(AUTH)
-        self.sessions = Sessions(key(folder), secret)
+        self.sessions = Sessions(key(folder), secret, folder / "ended")
         self.password = secret or None
         self.doors = Doors(folder / "codes")
-        self.attempts = Attempts()
+        self.attempts, self.codes = Attempts(), Attempts()
         self.holding = Holding(folder / "held", self.send, hold_seconds)
         self.poll_seconds = poll_seconds
         self._tells = tells
         self._woken = threading.Event()
         self._told_at = float("-inf")
         self._presses = ThreadPoolExecutor(PRESSES, "signoff-press")
+        self._accepted: dict[Future[None], approval_slack.Press] = {}
 
     @cached_property
     def cards(self) -> Sequence[Card]:
@@ -110,31 +116,43 @@ class Inbox:
             async with in_threads(watches, self._woken, seconds=4):
                 yield
         finally:
-            self._presses.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self._finish_presses)
 
     def tell_soon(self) -> None:
         """Let people be told now of what has changed."""
         self._told_at = float("-inf")
         self._woken.set()
 
-    def send(self, some: Sequence[Held]) -> Mapping[int, str]:
-        """Decide as people did, those together that say the same; by action, why it was not taken.
+    def send(self, some: Sequence[Held]) -> dict[tuple[str, int], str]:
+        """Decide as people did, those together that say the same; by decision and action, why it was not taken.
 
         Raises:
             Exception: Prefect or the ledger could not be asked.
         """
-        outcomes: dict[int, str] = {}
-        alike: dict[tuple[str, bool, str], list[Held]] = {}
+        outcomes: dict[tuple[str, int], str] = {}
+        alike: dict[tuple[str, bool, str], list[tuple[str, int]]] = {}
+        sent: set[int] = set()
+        later: list[Held] = []
         for held in some:
-            outcomes |= self._refused(held)
-            if held.edits:
-                outcomes |= self._send_edited(held, outcomes)
-            else:
-                alike.setdefault((held.person, held.approve, held.comment), []).append(held)
+            refused = self._refused(held)
+            outcomes |= {(held.id, number): why for number, why in refused.items()}
+            good = {number: digest for number, digest in held.actions.items() if int(number) not in refused}
+            mine = [int(number) for number in good if int(number) not in sent]
+            sent.update(mine)
+            if len(mine) < len(good):  # of two on the same action the first counts, and the other hears of it
+                second = {number: digest for number, digest in good.items() if int(number) not in mine}
+                later.append(replace(held, actions=second))
+            if held.edits and mine:
+                outcomes[held.id, mine[0]] = self._send_edited(held)
+            elif mine:
+                same = alike.setdefault((held.person, held.approve, held.comment), [])
+                same.extend((held.id, number) for number in mine)
         for (person, approve, comment), several in alike.items():
-            ids = [number for held in several for number in held.ids if number not in outcomes]
+            ids = [number for _, number in several]
             found = approvals.respond_together(self.ledger, ids, approve=approve, approver=person, comment=comment)
-            outcomes |= {number: self._problem(number, person, approve, error) for number, error in found.items()}
+            outcomes |= {one: self._problem(one[1], person, approve, found[one[1]]) for one in several}
+        if later:
+            outcomes |= self.send(later)
         self._woken.set()
         return outcomes
 
@@ -151,10 +169,8 @@ class Inbox:
                 refused[int(number)] = f"action {number} is not what was shown any more"
         return refused
 
-    def _send_edited(self, held: Held, outcomes: Mapping[int, str]) -> dict[int, str]:
+    def _send_edited(self, held: Held) -> str:
         (number,) = held.ids
-        if number in outcomes:
-            return {}
         error: ApprovalError | None = None
         try:
             approvals.respond(
@@ -167,7 +183,7 @@ class Inbox:
             )
         except ApprovalError as refusal:
             error = refusal
-        return {number: self._problem(number, held.person, held.approve, error)}
+        return self._problem(number, held.person, held.approve, error)
 
     def _problem(self, number: int, person: str, approve: bool, error: ApprovalError | None) -> str:
         """Why a decision was not taken; nothing where it was, by this very decision before a crash."""
@@ -186,8 +202,19 @@ class Inbox:
         """Take what somebody has pressed in Slack, whose signature holds. Slack hears at once that it has arrived."""
         press = approval_slack.read_press(payload)
         if press is not None:
-            self._presses.submit(self._press, press)
+            accepted = self._presses.submit(self._press, press)
+            self._accepted[accepted] = press
+            accepted.add_done_callback(lambda done: self._accepted.pop(done, None))
         return None
+
+    def _finish_presses(self) -> None:
+        """Take no more, and let end what was accepted. What cannot is said: Slack has told people that it arrived."""
+        self._presses.shutdown(wait=False)
+        accepted = dict(self._accepted)
+        for press in (accepted[left] for left in wait(accepted, PRESS_SECONDS).not_done):
+            what = "approving" if press.approve else "rejecting"
+            log.error("action %d: %s it in Slack was not done before the end: press again", press.action_id, what)
+        self._presses.shutdown(wait=False, cancel_futures=True)
 
     def _press(self, press: approval_slack.Press) -> None:
         try:

@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import secrets
+import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +30,9 @@ STRANGER_SECONDS = 3600
 CODE_SECONDS = 600
 """How long a one-time code counts."""
 
+SLOW_SECONDS = 1.0
+"""How long each try takes while many are wrong."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -42,12 +46,15 @@ class Session:
 
 
 class Sessions:
-    """Makes and reads cookies. Whoever changes the server's password ends them all."""
+    """Makes and reads cookies. Whoever changes the server's password ends them all.
 
-    def __init__(self, key: bytes, password: str | None, clock: Clock = time.time) -> None:
+    Those that people have ended are an empty file each, so that other receivers know of them, and later ones.
+    """
+
+    def __init__(self, key: bytes, password: str | None, ended: Path, clock: Clock = time.time) -> None:
         self._key = hmac.digest(key, (password or "").encode(), "sha256")
+        self._ended = ended
         self._clock = clock
-        self._ended: dict[str, int] = {}
 
     @property
     def now(self) -> int:
@@ -70,13 +77,18 @@ class Sessions:
         if not hmac.compare_digest(self._sign("cookie", said).encode(), signature.encode()):
             return None
         session = Session(**json.loads(base64.urlsafe_b64decode(said)))
-        now = self._clock()
-        self._ended = {ended: until for ended, until in self._ended.items() if until > now}
-        return session if session.until > now and session.id not in self._ended else None
+        return session if session.until > self._clock() and not (self._ended / session.id).exists() else None
 
     def end(self, session: Session) -> None:
         """Let nobody in by it any more, a copy of the cookie neither."""
-        self._ended[session.id] = session.until
+        make_private(self._ended)
+        now, ended = self._clock(), self._ended / session.id
+        ended.touch(0o600)
+        os.utime(ended, (now, now))
+        for old in self._ended.iterdir():
+            with suppress(FileNotFoundError):  # another was faster
+                if old.stat().st_mtime < now - LIFE_SECONDS:
+                    old.unlink()
 
     def token(self, session: Session) -> str:
         """What every form of this session must hold: another site cannot know it."""
@@ -124,20 +136,29 @@ class Doors:
 
 
 class Attempts:
-    """Failures lately: of one address, and of all, this machine's own among them."""
+    """Wrong tries lately. Who has made many has to wait; when there are many of all together, all are slow.
+
+    Not more than slow: else anybody who guesses would keep everybody out.
+    """
 
     def __init__(self, each: int = 5, every: int = 50, seconds: float = 60.0, clock: Clock = time.monotonic) -> None:
         self._by_address = Failures(each, seconds, clock)
         self._all = Failures(every, seconds, clock)
+        self._lock = threading.Lock()
 
-    def failed(self, address: str) -> None:
-        """One more."""
-        self._by_address.add(address)
-        self._all.add("all")
+    def judge(self, address: str, *, right: bool) -> float:
+        """Seconds until that address may try again; 0 when this try counts. It is counted when it was wrong."""
+        with self._lock:  # many at once are not told more than many in a row
+            seconds = self._by_address.wait(address)
+            if not seconds and not right:
+                self._by_address.add(address)
+                self._all.add("all")
+        return seconds
 
-    def wait(self, address: str) -> float:
-        """Seconds until that address may try again; 0 when it may now."""
-        return max(self._by_address.wait(address), self._all.wait("all"))
+    def delay(self, address: str) -> float:
+        """Seconds for which a try of that address is held up first."""
+        with self._lock:
+            return SLOW_SECONDS if self._all.wait("all") and not self._by_address.wait(address) else 0.0
 
 
 def is_password(given: str, kept: str | None) -> bool:

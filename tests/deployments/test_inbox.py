@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from blocks.ledger import Action, Decision, Ledger, LedgerUnavailable
-from deployments.inbox.held import Held, Holding
+from deployments.inbox.held import Held, HeldAlready, Holding
 from deployments.inbox.render import markdown
+from deployments.inbox.requests import address
 from deployments.inbox.service import Inbox
 from deployments.inbox.sessions import CODE_SECONDS, COOKIE, Attempts, Doors, Sessions, is_password, key
 from deployments.running import ROOT
@@ -107,6 +110,12 @@ def decide(client: TestClient, desk: Desk, number: int, **form: Any) -> Any:
     return post(client, f"/inbox/{number}/decide", **given)
 
 
+def unheard_of(desk: Desk, number: int) -> None:
+    """Let an action be of a kind that this version does not know."""
+    with desk.ledger.write() as session:
+        session.execute(sa.update(Action).where(Action.id == number).values(kind="hubspot.unheard_of"))
+
+
 def refused(answer: Any, status: int) -> str:
     assert answer.status_code == status, answer.text
     return str(answer.json()["error"])
@@ -167,8 +176,8 @@ class TestWhoIsLetIn:
 
     def test_a_code_counts_on_this_machine_only(self, app: Any, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SIGNOFF_INBOX_URL", "https://signoff.example.com")
-        for base, address in (("https://signoff.example.com", "127.0.0.1"), (HERE, "192.0.2.7")):
-            with TestClient(app, base_url=base, client=(address, 1)) as client:
+        for base, host in (("https://signoff.example.com", "127.0.0.1"), (HERE, "192.0.2.7")):
+            with TestClient(app, base_url=base, client=(host, 1)) as client:
                 answer = post(client, "/inbox/enter", origin=base, code=inbox.doors.open(TOM))
                 assert "on the machine that made it" in refused(answer, 403)
 
@@ -178,7 +187,74 @@ class TestWhoIsLetIn:
         answer = post(stranger, "/inbox/login", person=TOM, password=PASSWORD)
         assert "too many wrong tries" in refused(answer, 429)
         assert int(answer.headers["retry-after"]) > 50
-        assert post(stranger, "/inbox/enter", code=inbox.doors.open(TOM)).status_code == 429
+        assert post(stranger, "/inbox/enter", code=inbox.doors.open(TOM)).status_code == 303  # nobody guesses a code
+
+    def test_many_guesses_at_once_are_judged_no_oftener(self, stranger: TestClient) -> None:
+        form = {"token": token(stranger), "person": TOM, "password": "x"}
+        with ThreadPoolExecutor(16) as pool:
+            guess = lambda _: stranger.post("/inbox/login", data=form, headers={"origin": HERE}).status_code  # noqa: E731
+            codes = list(pool.map(guess, range(60)))
+        assert (codes.count(403), codes.count(429)) == (5, 55)
+
+    def test_those_who_guess_keep_nobody_out(
+        self, stranger: TestClient, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held_up: list[float] = []
+
+        async def no_sleep(seconds: float) -> None:
+            held_up.append(seconds)
+
+        monkeypatch.setattr("deployments.inbox.routes.asyncio.sleep", no_sleep)
+        for number in range(60):
+            inbox.attempts.judge(f"192.0.2.{number}", right=False)
+        assert post(stranger, "/inbox/enter", code=inbox.doors.open(TOM)).status_code == 303
+        stranger.cookies.clear()
+        assert post(stranger, "/inbox/login", person=TOM, password=PASSWORD).status_code == 303
+        assert held_up == [1.0]
+
+    @pytest.mark.parametrize(
+        ("base", "host", "origin", "secure"),
+        [
+            ("https://signoff.example", "signoff.example", "https://signoff.example", True),
+            ("https://signoff.example", "127.0.0.1:4280", "https://signoff.example", True),  # a proxy's own Host
+            ("https://signoff.example", "127.0.0.1:4280", HERE, False),
+            ("http://signoff.example", "signoff.example", "http://signoff.example", False),
+        ],
+    )
+    def test_behind_a_proxy_that_does_not_say_so_the_cookie_is_for_https_only(
+        self, app: Any, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, base: str, host: str, origin: str, secure: bool
+    ) -> None:
+        monkeypatch.setenv("SIGNOFF_INBOX_URL", base)
+        session = inbox.sessions.begin()
+        headers = {"host": host, "origin": origin, "cookie": f"{COOKIE}={inbox.sessions.cookie(session)}"}
+        form = {"person": TOM, "password": PASSWORD, "token": inbox.sessions.token(session)}
+        with TestClient(app, base_url=HERE, client=("127.0.0.1", 1), follow_redirects=False) as client:
+            said = client.post("/inbox/login", data=form, headers=headers)
+            assert said.status_code == 303
+            assert ("Secure" in said.headers["set-cookie"]) == secure
+
+    def test_of_version_6_a_customers_network_is_one_address(self) -> None:
+        def of(host: str) -> str:
+            return address(Request({"type": "http", "client": (host, 1)}))
+
+        assert of("2001:db8::1") == of("2001:db8::2:3") != of("2001:db8:0:1::1")
+        assert [of("::1"), of("192.0.2.7"), of("::ffff:192.0.2.7"), of("testclient")] == [
+            "::1",
+            "192.0.2.7",
+            "192.0.2.7",
+            "testclient",
+        ]
+
+    def test_whoever_logs_out_is_out_at_every_receiver(
+        self, stranger: TestClient, inbox: Inbox, ledger: Ledger, tmp_path: Path
+    ) -> None:
+        log_in(stranger, inbox, TOM)
+        cookie = stranger.cookies[COOKIE]
+        other, form = service(ledger, tmp_path), {"token": token(stranger)}
+        assert other.sessions.read(cookie) is not None
+        assert stranger.post("/inbox/logout", data=form, headers={"origin": HERE}).status_code == 303
+        for sessions in (inbox.sessions, other.sessions, service(ledger, tmp_path).sessions):
+            assert sessions.read(cookie) is None
 
     @pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "/inbox/../x", "x\ny"])
     def test_nobody_is_led_elsewhere(self, stranger: TestClient, to: str) -> None:
@@ -196,8 +272,13 @@ class TestWhoIsLetIn:
 
 
 class TestSessions:
-    def made(self, **changes: Any) -> Sessions:
-        return Sessions(b"k" * 32, **{"password": "signoff:x"} | changes)
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.ended = tmp_path / "ended"
+
+    def made(self, key: bytes = b"k" * 32, **changes: Any) -> Sessions:
+        given: dict[str, Any] = {"password": "signoff:x", "ended": self.ended} | changes
+        return Sessions(key, **given)
 
     def test_what_is_forged_or_over_opens_nothing(self) -> None:
         now = 1_000.0
@@ -217,7 +298,28 @@ class TestSessions:
         cookie = self.made().cookie(self.made().begin(TOM))
         assert self.made().read(cookie) is not None
         assert self.made(password="signoff:y").read(cookie) is None
-        assert Sessions(b"o" * 32, "signoff:x").read(cookie) is None
+        assert self.made(b"o" * 32).read(cookie) is None
+
+    def test_what_was_ended_is_forgotten_when_it_would_be_over(self) -> None:
+        now = time.time()
+        sessions = self.made(clock=lambda: now)
+        first, second = sessions.begin(TOM), sessions.begin(TOM)
+        sessions.end(first)
+        sessions.end(first)
+        assert [path.name for path in self.ended.iterdir()] == [first.id]
+        now += 12 * 3600 + 60
+        sessions.end(second)
+        assert [path.name for path in self.ended.iterdir()] == [second.id]
+        assert sessions.read(sessions.cookie(first)) is None
+
+    def test_no_logout_is_lost_among_many(self) -> None:
+        sessions = self.made()
+        live, gone = sessions.cookie(sessions.begin(MARA)), [sessions.begin(TOM) for _ in range(50)]
+        with ThreadPoolExecutor(8) as pool:
+            read = [pool.submit(sessions.read, live) for _ in range(200)]
+            list(pool.map(sessions.end, gone))
+            assert all(one.result() for one in read)
+        assert [session for session in gone if sessions.read(sessions.cookie(session))] == []
 
     def test_a_forms_token_is_no_cookie_and_the_other_way_round(self) -> None:
         sessions = self.made()
@@ -261,14 +363,15 @@ class TestSessions:
     def test_tries_are_counted_by_address_and_together(self) -> None:
         now = 0.0
         attempts = Attempts(each=2, every=5, clock=lambda: now)
-        for address in ("a", "a", "b"):
-            attempts.failed(address)
-        assert (attempts.wait("a"), attempts.wait("b"), attempts.wait("c")) == (60.0, 0.0, 0.0)
-        attempts.failed("c")
-        attempts.failed("d")
-        assert attempts.wait("e") == 60.0
+        assert [attempts.judge(who, right=False) for who in ("a", "a", "b")] == [0.0, 0.0, 0.0]
+        assert [attempts.judge(who, right=True) for who in ("a", "b", "c")] == [60.0, 0.0, 0.0]
+        assert attempts.delay("b") == 0.0
+        for who in ("c", "d"):
+            attempts.judge(who, right=False)
+        assert attempts.judge("e", right=True) == 0.0
+        assert (attempts.delay("e"), attempts.delay("a")) == (1.0, 0.0)  # one who is refused anyway is not kept
         now = 61.0
-        assert attempts.wait("a") == 0.0
+        assert (attempts.judge("a", right=True), attempts.delay("e")) == (0.0, 0.0)
 
 
 class TestWhatIsRefused:
@@ -336,6 +439,7 @@ class TestWhatIsRefused:
             (b"a=1&" * 4_000, "application/x-www-form-urlencoded", 400),
             (b"\xff=1", "application/x-www-form-urlencoded", 400),
             (b"a=%ff", "application/x-www-form-urlencoded", 400),
+            (b"comment=a%00b", "application/x-www-form-urlencoded", 400),
             (b"{}", "application/json", 415),
             (b"a=1", "text/plain", 415),
             (b"", "", 415),
@@ -345,8 +449,20 @@ class TestWhatIsRefused:
         headers = {"content-type": kind, "origin": HERE, "accept": "application/json"}
         assert tom.post("/inbox/undo", content=content, headers=headers).status_code == status
 
+    def test_numbers_without_an_end(self, tom: TestClient, inbox: Inbox) -> None:
+        endless = "9" * 5000
+        assert "is the number of a decision" in refused(tom.get(f"/inbox/changes?after={endless}"), 400)
+        for after in ("x", "-1", "\u0661", ""):
+            assert tom.get("/inbox/changes", params={"after": after}).status_code == 400
+        assert tom.get(f"/inbox/changes?after={time.time_ns()}").status_code == 200
+        assert "does not wait" in refused(post(tom, "/inbox/together", decision="approve", chosen=f"{endless}:x"), 409)
+        tom.cookies.clear()
+        for path in ("", "/decide", "/assign"):
+            assert tom.get(f"/inbox/{endless}{path}", headers={"host": "evil.example"}).status_code in (404, 421)
+        assert inbox.holding.all() == []
+
     def test_what_is_no_action(self, tom: TestClient) -> None:
-        for number in ("999", "x", "-1", "1%00", "9" * 20):
+        for number in ("999", "x", "-1", "1%00", "9" * 10, "9" * 20, "9" * 5000):
             assert tom.get(f"/inbox/{number}").status_code == 404, number
             assert post(tom, f"/inbox/{number}/decide", decision="approve").status_code in (404, 405, 409), number
 
@@ -418,7 +534,68 @@ class TestDeciding:
         with ledger.write() as session:
             session.execute(sa.update(Action).where(Action.id == second).values(kind="hubspot.unheard_of"))
         assert "cannot read" in refused(decide(tom, desk, second), 409)
-        assert "cannot read it" in tom.get("/inbox").text
+        for verdict in ("approve", "reject"):
+            chosen = f"{second}:{desk.action(second).digest}"
+            assert "cannot read" in refused(post(tom, "/inbox/together", chosen=chosen, decision=verdict), 409)
+        text = tom.get("/inbox").text
+        assert "cannot read it" in text
+        assert 'name="chosen"' not in text
+
+    @pytest.mark.usefixtures("deployment")
+    def test_what_cannot_be_read_can_be_rejected_and_keeps_no_other_back(
+        self, tom: TestClient, desk: Desk, inbox: Inbox
+    ) -> None:
+        odd, good = desk.put(note())[0], desk.put(reply())[0]
+        unheard_of(desk, odd)
+        text = tom.get(f"/inbox/{odd}").text
+        assert ('id="reject"' in text, 'id="approve"' in text) == (True, False)
+        assert decide(tom, desk, odd, decision="reject", comment="too new").status_code == 200
+        assert decide(tom, desk, good).status_code == 200
+        assert inbox.holding.send_due(float("inf")) == 2
+        assert desk.states() == ["rejected", "pending"]
+        found = desk.decision(odd)
+        assert found is not None
+        assert (found.approver, found.comment) == (TOM, "too new")
+
+    @pytest.mark.usefixtures("deployment")
+    def test_an_approval_of_what_cannot_be_read_is_told_and_keeps_no_other_back(self, desk: Desk, inbox: Inbox) -> None:
+        odd, other, good = *desk.put(note(), contact()), desk.put(reply())[0]
+        unheard_of(desk, odd)
+        for numbers in ([odd, other], [good]):
+            given = {number: desk.action(number).digest for number in numbers}
+            inbox.holding.hold(TOM, given, approve=True, said="x")
+        assert inbox.holding.send_due(float("inf")) == 2
+        assert desk.states() == ["waiting", "pending", "pending"]
+        problems = {told.action_id: told.problem for told in inbox.holding.told()}
+        assert "cannot read an action of kind hubspot.unheard_of" in problems[odd]
+        assert (problems[other], problems[good]) == ("", "")
+
+    def test_two_presses_at_once_are_one_decision(
+        self, stranger: TestClient, app: Any, desk: Desk, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log_in(stranger, inbox, TOM)
+        hold, both = inbox.holding.hold, threading.Barrier(2)
+
+        def together(*given: Any, **more: Any) -> Held:
+            both.wait(10)  # each was looked at, and nothing was held yet
+            return hold(*given, **more)
+
+        monkeypatch.setattr(inbox.holding, "hold", together)
+        mara = TestClient(app, base_url=HERE, client=("127.0.0.1", 4712))
+        log_in(mara, inbox, MARA)
+        for other, verdict in ((stranger, "approve"), (mara, "reject")):
+            (number,) = desk.put(reply(), forms=False)
+            desk.as_if_with_forms()
+            presses = [
+                lambda: decide(stranger, desk, number),  # noqa: B023
+                lambda: decide(other, desk, number, decision=verdict),  # noqa: B023
+            ]
+            with ThreadPoolExecutor(2) as pool:
+                answers = list(pool.map(lambda press: press(), presses))
+            assert sorted(answer.status_code for answer in answers) == [200, 409]
+            refusal = next(answer for answer in answers if answer.status_code == 409)
+            assert "decided on already, and about to be sent" in refused(refusal, 409)
+            assert [held.ids for held in inbox.holding.all()].count([number]) == 1
 
     def test_of_many_none_is_decided_when_one_does_not_fit(self, tom: TestClient, desk: Desk, inbox: Inbox) -> None:
         low, other, high = desk.put(note(), contact(), reply(), forms=False)
@@ -501,14 +678,14 @@ class TestHolding:
             "import os, signal, sys; from pathlib import Path; from deployments.inbox.held import Holding;"
             f"h = Holding(Path({str(tmp_path / 'held')!r}), lambda some: {{}}, 0);"
             f"h.hold({TOM!r}, {{7: 'd'}}, approve=True, said='x', edits={{'body': 'ä\\n'}});"
-            "h._is_mine(); h._take(h.all()[0]);"  # in the middle of sending it
+            "h._is_mine(); h._take_due(9e9);"  # in the middle of sending it
             "os.kill(os.getpid(), signal.SIGKILL)"
         )
         killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60)
         assert killed.returncode == -signal.SIGKILL
         sent: list[Held] = []
 
-        def send(some: Any) -> dict[int, str]:
+        def send(some: Any) -> dict[tuple[str, int], str]:
             sent.extend(some)
             return {}
 
@@ -521,8 +698,8 @@ class TestHolding:
     def test_of_two_receivers_one_sends(self, tmp_path: Path) -> None:
         sent: list[str] = []
 
-        def sender(name: str) -> Callable[[Any], dict[int, str]]:
-            def send(some: Any) -> dict[int, str]:
+        def sender(name: str) -> Callable[[Any], dict[tuple[str, int], str]]:
+            def send(some: Any) -> dict[tuple[str, int], str]:
                 sent.extend(name for _ in some)
                 return {}
 
@@ -535,7 +712,7 @@ class TestHolding:
         assert sent == ["one"] * 5
 
     def test_what_cannot_be_sent_now_waits_and_can_be_taken_back(self, tmp_path: Path) -> None:
-        def away(_: Any) -> dict[int, str]:
+        def away(_: Any) -> dict[tuple[str, int], str]:
             raise httpx.ConnectError("Prefect does not answer")
 
         holding = Holding(tmp_path / "held", away, 0)
@@ -549,10 +726,69 @@ class TestHolding:
         assert holding.undo(held.id, TOM) is not None
         assert holding.all() == []
 
+    def test_on_an_action_one_decision_is_held_while_it_waits_and_while_it_is_sent(self, tmp_path: Path) -> None:
+        one = Holding(tmp_path / "held", lambda _: {}, 0)
+
+        def in_the_middle(_: Any) -> dict[tuple[str, int], str]:
+            with pytest.raises(HeldAlready, match="action 7"):
+                one.hold(MARA, {7: "d"}, approve=False, said="x")
+            return {}
+
+        other = Holding(tmp_path / "held", in_the_middle, 0)
+        one.hold(TOM, {7: "d", 8: "d"}, approve=True, said="x")
+        with pytest.raises(HeldAlready, match="action 8 is decided on already, and about to be sent"):
+            other.hold(MARA, {9: "d", 8: "d"}, approve=True, said="x")
+        assert other.send_due(float("inf")) == 1
+        assert one.hold(MARA, {7: "d"}, approve=True, said="x").ids == [7]
+
+    def test_what_is_taken_back_is_all_of_it(self, tmp_path: Path) -> None:
+        holding = Holding(tmp_path / "held", lambda _: {}, 0)
+        first = holding.hold(TOM, {7: "d"}, approve=True, said="x")
+        for number, person in enumerate((TOM, MARA)):  # as an older version let two be
+            holding._write(replace(first, id=f"1-{number}", person=person))
+        assert holding.undo(first.id, TOM) is not None
+        assert [held.person for held in holding.all()] == [MARA]
+
+    def test_what_cannot_be_sent_keeps_no_other_back(self, tmp_path: Path) -> None:
+        sent: list[int] = []
+
+        def send(some: Any) -> dict[tuple[str, int], str]:
+            if any(2 in one.ids for one in some):
+                raise RuntimeError("this one never goes")
+            sent.extend(number for one in some for number in one.ids)
+            return {}
+
+        holding = Holding(tmp_path / "held", send, 0)
+        for number in (1, 2, 3):
+            holding.hold(TOM, {number: "d"}, approve=True, said="x")
+        with pytest.raises(RuntimeError, match="never goes"):
+            holding.send_due(float("inf"))
+        assert sent == [1, 3]
+        assert [(held.ids, held.trouble) for held in holding.all()] == [([2], "this one never goes")]
+
+    def test_a_full_disk_loses_no_decision_and_sends_none_behind_ones_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(_: Any) -> dict[tuple[str, int], str]:
+            raise RuntimeError("Prefect is away")
+
+        def full(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        holding = Holding(tmp_path / "held", away, 0)
+        made = holding.hold(TOM, {1: "d"}, approve=True, said="x")
+        monkeypatch.setattr(Holding, "_write", full)
+        with pytest.raises(RuntimeError):
+            holding.send_due(float("inf"))
+        (held,) = holding.all()
+        assert held.trouble == "Prefect is away"
+        assert holding.undo(made.id, TOM) is not None
+        assert Holding(tmp_path / "held", away, 0).all() == []
+
     def test_it_is_either_sent_or_taken_back(self, tmp_path: Path) -> None:
         sent: list[str] = []
 
-        def send(some: Any) -> dict[int, str]:
+        def send(some: Any) -> dict[tuple[str, int], str]:
             sent.extend(one.id for one in some)
             return {}
 
@@ -569,7 +805,7 @@ class TestHolding:
     def test_an_end_sends_what_is_there(self, tmp_path: Path) -> None:
         sent: list[Any] = []
 
-        def send(some: Any) -> dict[int, str]:
+        def send(some: Any) -> dict[tuple[str, int], str]:
             sent.extend(some)
             return {}
 
@@ -585,9 +821,37 @@ class TestHolding:
         desk, inbox = Desk(ledger), service(ledger, tmp_path)
         (number,) = desk.put(reply())
         held = inbox.holding.hold(TOM, {number: desk.action(number).digest}, approve=True, said="x")
-        assert inbox.send([held]) == {number: ""}
-        assert inbox.send([held]) == {number: ""}  # as after a crash before the file was taken away
-        assert "was approved by tom" in inbox.send([Held(**vars(held) | {"person": MARA})])[number]
+        one = (held.id, number)
+        assert inbox.send([held]) == {one: ""}
+        assert inbox.send([held]) == {one: ""}  # as after a crash before the file was taken away
+        assert "was approved by tom" in inbox.send([replace(held, person=MARA)])[one]
+
+    @pytest.mark.usefixtures("deployment")
+    @pytest.mark.parametrize("edits", [{}, {"body": "Edited"}], ids=["as it was", "edited"])
+    def test_of_two_who_contradict_each_other_the_second_is_told(
+        self, ledger: Ledger, tmp_path: Path, edits: dict[str, str]
+    ) -> None:
+        desk, inbox = Desk(ledger), service(ledger, tmp_path)
+        (number,) = desk.put(reply())
+        toms = inbox.holding.hold(TOM, {number: desk.action(number).digest}, approve=True, said="x", edits=edits)
+        maras = replace(toms, id="2", person=MARA, approve=False, edits={})
+        said = inbox.send([toms, maras])
+        assert said.pop((toms.id, number)) == ""
+        assert said["2", number].startswith(f"action {number} was approved by {TOM} at ")
+        assert said["2", number].endswith(", before you")
+        assert desk.states() == ["pending"]
+
+    @pytest.mark.usefixtures("deployment")
+    def test_when_the_first_of_two_is_refused_the_second_counts(self, ledger: Ledger, tmp_path: Path) -> None:
+        desk, inbox = Desk(ledger), service(ledger, tmp_path)
+        (number,) = desk.put(reply())
+        toms = inbox.holding.hold(
+            TOM, {number: desk.action(number).digest}, approve=True, said="x", edits={"body": "bell\x07"}
+        )
+        said = inbox.send([toms, replace(toms, id="2", person=MARA, approve=False, edits={})])
+        assert "body" in said.pop((toms.id, number))
+        assert said == {("2", number): ""}
+        assert desk.states() == ["rejected"]
 
 
 class TestList:

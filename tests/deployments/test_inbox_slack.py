@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -191,3 +193,60 @@ def test_the_receiver_posts_and_follows_by_itself(
         inbox.holding.hold(TOM, {1: desk.action(1).digest}, approve=True, said="x")  # on the page
         eventually("the message says so", lambda: "Approved by" in pressing.said(sandbox.posts()[0]), 20, 0.05)
     assert desk.states() == ["pending"]
+
+
+def on_7(label: str) -> dict[str, Any]:
+    """A press about action 7."""
+    return {
+        "type": "block_actions",
+        "user": {"id": "U0TOM", "team_id": "T0"},
+        "team": {"id": "T0"},
+        "container": {"message_ts": "1.2"},
+        "actions": [{"action_id": label, "value": f"7:{'d' * 64}"}],
+    }
+
+
+def test_an_end_lets_end_what_was_accepted(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending, done = threading.Event(), []
+    shutdown = inbox._presses.shutdown
+
+    def end(**given: Any) -> None:
+        ending.set()
+        shutdown(**given)
+
+    def press(one: approval_slack.Press) -> None:
+        assert ending.wait(10)
+        done.append(one.action_id)
+
+    monkeypatch.setattr(inbox, "_press", press)
+    monkeypatch.setattr(inbox._presses, "shutdown", end)
+
+    async def life() -> None:
+        async with inbox.open():
+            for _ in range(6):  # more than are worked on at once
+                inbox.on_interaction(on_7(approval_slack.APPROVE))
+
+    asyncio.run(life())
+    assert done == [7] * 6
+
+
+def test_an_end_names_what_it_cannot_wait_for(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    over, done = threading.Event(), []
+
+    def press(one: approval_slack.Press) -> None:
+        over.wait(10)
+        done.append(one.action_id)
+
+    monkeypatch.setattr(inbox, "_press", press)
+    monkeypatch.setattr("deployments.inbox.service.PRESS_SECONDS", 0)
+    caplog.set_level(logging.ERROR)
+    for _ in range(6):
+        inbox.on_interaction(on_7(approval_slack.REJECT))
+    inbox._finish_presses()
+    over.set()
+    shown = "action 7: rejecting it in Slack was not done before the end: press again"
+    assert [record.getMessage() for record in caplog.records] == [shown] * 6
+    inbox._presses.shutdown(wait=True)
+    assert done == [7] * 4

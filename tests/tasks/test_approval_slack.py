@@ -108,6 +108,18 @@ class TestPosting:
         assert "seen whole: http" in approval_slack.decide(desk.ledger, CARDS, at, found)
         assert desk.states() == ["waiting", "waiting"]
 
+    @pytest.mark.parametrize("hidden", ["\U000e0100", "\u3164", "\ufe01", "\u2800", "\u200d"])
+    def test_a_text_in_which_something_hides_is_approved_only_in_the_inbox(
+        self, desk: Desk, at: Channel, sandbox: Sandbox, hidden: str
+    ) -> None:
+        desk.put(reply(body=f"Hello{hidden} Ann"), forms=False)
+        desk.as_if_with_forms()
+        post(desk, at)
+        message = only(sandbox)
+        assert buttons(message) == ["Reject", "Open"]
+        assert "characters that nobody can see" in said(message)
+        assert "Hello Ann" in said(message)
+
     def test_without_an_endpoint_there_is_no_button_that_does_nothing(
         self, desk: Desk, at: Channel, sandbox: Sandbox
     ) -> None:

@@ -12,6 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
+from prefect.states import Failed
 
 from blocks import ledger as tables
 from blocks.ledger import Decision, Ledger, utcnow
@@ -23,6 +24,7 @@ from tasks.act import Approved, NotApproved
 from tasks.approvals import ApprovalError
 from tasks.card import Stage
 from tasks.run import Run
+from tests.deciding import Desk, contact, note
 
 Begin = Callable[..., AbstractContextManager[Run]]
 ANN = "ann@northwind.example"
@@ -345,3 +347,88 @@ def test_an_answer_given_in_the_browser_is_not_overruled_by_a_bulk_decision(
     approvals.catch_up(ledger, "lead-triage")
     assert (only_action(ledger).state, only_decision(ledger).approver) == ("rejected", "Ann")
     assert sandbox.sent() == []
+
+
+def unheard_of(ledger: Ledger, *numbers: int) -> None:
+    """Let actions be of a kind that this version does not know."""
+    with ledger.write() as session:
+        session.execute(sa.update(tables.Action).where(tables.Action.id.in_(numbers)).values(kind="hubspot.unheard_of"))
+
+
+class TestOfAKindThatThisVersionDoesNotKnow:
+    def test_it_cannot_be_approved_and_waits(self, ledger: Ledger, waiting: int) -> None:
+        unheard_of(ledger, waiting)
+        with pytest.raises(ApprovalError, match="cannot be approved: this version of Signoff cannot read an action of"):
+            approvals.respond(ledger, waiting, approve=True, approver="Mara")
+        (error,) = approvals.respond_together(ledger, [waiting], approve=True, approver="Mara").values()
+        assert "cannot read" in str(error)
+        assert (only_action(ledger).state, prefect_state(ledger)) == ("waiting", "Suspended")
+
+    @pytest.mark.parametrize("together", [True, False], ids=["together", "alone"])
+    def test_it_can_be_rejected(self, ledger: Ledger, waiting: int, together: bool) -> None:
+        unheard_of(ledger, waiting)
+        if together:
+            assert approvals.respond_together(ledger, [waiting], approve=False, approver="Mara") == {waiting: None}
+        else:
+            approvals.respond(ledger, waiting, approve=False, approver="Mara", comment="too new")
+        assert (only_action(ledger).state, only_decision(ledger).approver) == ("rejected", "Mara")
+
+    @pytest.mark.parametrize(
+        ("answer", "approver", "why"),
+        [
+            (
+                {"decision": "approve", "approver": "Mara", "body": "x"},
+                "",
+                "the answer could not be read: this version of",
+            ),
+            ({"decision": "reject", "approver": "Mara", "body": "x"}, "Mara", ""),
+        ],
+    )
+    def test_the_workflows_next_run_takes_in_what_was_answered_in_prefect(
+        self, ledger: Ledger, waiting: int, answer: dict[str, Any], approver: str, why: str
+    ) -> None:
+        unheard_of(ledger, waiting)
+        assert approval_runs.resume(str(only_action(ledger).flow_run_id), answer) is None
+        approvals.catch_up(ledger, "lead-triage")
+        found = only_decision(ledger)
+        assert (found.verdict, found.approver) == ("rejected", approver)
+        assert found.comment.startswith(why)
+
+    def test_it_expires(self, ledger: Ledger, waiting: int) -> None:
+        unheard_of(ledger, waiting)
+        let_expire(ledger)
+        approvals.catch_up(ledger, "lead-triage")
+        assert only_action(ledger).state == "expired"
+
+    @pytest.mark.usefixtures("deployment")
+    @pytest.mark.parametrize("odd", [1, 2], ids=["one", "two"])
+    def test_the_others_on_its_form_are_asked_about_and_decided(self, ledger: Ledger, odd: int) -> None:
+        desk = Desk(ledger)
+        ids = desk.put(note("a@x.example"), contact(), note("b@x.example"), note("c@x.example"))
+        (*read, last), unread = ids[odd:], ids[:odd]
+        unheard_of(ledger, *unread)
+        approvals.respond(ledger, last, approve=True, approver="Tom")  # which describes the form anew without it
+        with get_client(sync_client=True) as client:
+            client.delete_flow_run(UUID(desk.action(read[0]).flow_run_id))
+        approvals.catch_up(ledger, "lead-triage")  # which makes new forms: one for each that cannot be read
+        forms = [desk.action(number).flow_run_id for number in ids]
+        assert None not in forms
+        assert len({desk.action(number).flow_run_id for number in [read[0], *unread]}) == 1 + odd
+        done = approvals.respond_together(ledger, [*read, *unread], approve=True, approver="Tom")
+        assert [number for number, error in done.items() if error] == unread
+        assert desk.states() == ["waiting"] * odd + ["pending"] * (4 - odd)
+
+    @pytest.mark.usefixtures("deployment")
+    def test_a_form_with_some_that_was_forced_on_is_asked_anew(self, ledger: Ledger) -> None:
+        desk = Desk(ledger)
+        ids = desk.put(note(), contact(), note("b@x.example"))
+        unheard_of(ledger, *ids[1:])
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(desk.action(ids[0]).flow_run_id), Failed(), force=True)
+        approvals.catch_up(ledger, "lead-triage")
+        assert desk.states() == ["waiting"] * 3
+        yes = {"decision": "approve", "approver": "Mara"}
+        assert approval_runs.resume(str(desk.action(ids[0]).flow_run_id), yes) is None
+        approvals.catch_up(ledger, "lead-triage")
+        assert desk.states() == ["pending", "waiting", "waiting"]
+        assert len({desk.action(number).flow_run_id for number in ids} - {None}) == 3  # each is asked about by itself

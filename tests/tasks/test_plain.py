@@ -7,6 +7,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tasks.plain import plain, quoted
+from tasks.visible import seen
 
 # Three readers of markdown: the standard, everything that GitHub adds, and raw HTML let through.
 READERS = [MarkdownIt("commonmark"), MarkdownIt("js-default", {"html": True}), MarkdownIt("commonmark", {"html": True})]
@@ -59,7 +60,7 @@ def test_whatever_a_sender_writes_is_plain_text_to_the_letter(text: str) -> None
     for reader in READERS:
         line = plain(text)
         assert {t.type for t in tokens(reader, line)} <= HARMLESS
-        readable = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+        readable = " ".join(seen(" ".join(text.split())).split())
         assert shown(reader, line) == readable
 
 
