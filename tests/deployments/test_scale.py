@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.utilities.templating import find_placeholders
 
 from deployments.cli import app
 from deployments.errors import StackError
@@ -18,7 +20,7 @@ from deployments.keeper import Keeper
 from deployments.machine import HOST
 from deployments.running import ROOT
 from deployments.scale import ON_REDIS, PREPARED, Scale
-from deployments.stack import PREFECT_SETTINGS, Stack
+from deployments.stack import POOL, PREFECT_SETTINGS, Stack
 from tests.deployments.machinery import eventually, unused_port
 
 DATABASE, REDIS = "postgresql://ann:secret-word@db/prefect", "redis://cache:6379"
@@ -135,3 +137,24 @@ class TestKeeper:
     def test_nothing_is_done_while_all_live(self, stack: Stack) -> None:
         stack._start("worker", STAYS)
         assert Keeper(stack, pytest.fail).look(0.0) == []
+
+
+class TestKubernetes:
+    TEMPLATE: dict[str, Any] = json.loads((ROOT / "deployments" / "kubernetes" / "job-template.json").read_text())
+
+    def test_every_value_of_the_job_is_declared_and_every_declared_one_is_used(self) -> None:
+        used = {found.name for found in find_placeholders(self.TEMPLATE["job_configuration"])}
+        assert used == set(self.TEMPLATE["variables"]["properties"])
+
+    def test_settings_come_from_the_secret_and_the_job_runs_as_the_images_user(self) -> None:
+        pod = self.TEMPLATE["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": "{{ secret }}"}}]
+        assert "default" not in self.TEMPLATE["variables"]["properties"]["env"]
+        image = (ROOT / "deployments" / "Dockerfile").read_text()
+        assert f"--uid {pod['securityContext']['runAsUser']} signoff" in image
+
+    def test_the_notes_make_the_pool_that_the_deployments_name(self) -> None:
+        notes = (ROOT / "deployments" / "kubernetes" / "README.md").read_text()
+        assert f"prefect work-pool create {POOL} --type kubernetes" in notes
+        assert f"--pool {POOL} --type kubernetes" in notes
