@@ -90,8 +90,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("runs") as runs:
-        runs.drop_column("process")
+    # Not by making the table anew: other tables' rows refer to it.
+    op.drop_column("runs", "process")
     op.drop_table("circuits")
     op.drop_index("uq_alerts_open", table_name="alerts")
     op.drop_index(op.f("ix_alerts_key"), table_name="alerts")
@@ -101,9 +101,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_reservations_run_id"), table_name="reservations")
     op.drop_index(op.f("ix_reservations_workflow"), table_name="reservations")
     op.drop_table("reservations")
-    with op.batch_alter_table("model_calls") as calls:
-        calls.add_column(sa.Column("complaint", sa.Text(), nullable=True))
+    op.add_column("model_calls", sa.Column("complaint", sa.Text(), nullable=True))
     op.drop_index("ix_records_unredacted", table_name="records")
     for table in reversed(REDACTED):
-        with op.batch_alter_table(table) as redacted:
-            redacted.drop_column("redacted_at")
+        op.drop_column(table, "redacted_at")
