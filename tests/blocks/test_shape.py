@@ -106,6 +106,7 @@ class Company:
             "gmail.MESSAGES_SHAPE": lambda: gmail.list_message_ids("in:inbox"),
             "gmail.HISTORY_SHAPE": lambda: gmail.added_since(self.start),
             "gmail.PROFILE_SHAPE": gmail.check,
+            "gmail.WATCH_SHAPE": lambda: gmail.watch("projects/sandbox/topics/inbox"),
             "gmail.DRAFT_SHAPE": lambda: gmail.create_draft(self.answer("x"), thread),
             "gmail.DRAFT_HEADERS_SHAPE": lambda: gmail.drafts(thread),
             "gmail.DRAFTS_SHAPE": lambda: gmail.drafts(thread),

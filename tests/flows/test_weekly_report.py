@@ -86,7 +86,10 @@ def test_a_week_is_told_once_and_shown_each_time(ledger: Ledger, sandbox: Sandbo
     head, saved, *lines = text.splitlines()
     assert head == "*Signoff, week 2026-W47* (16 to 22 Nov 2026)"
     assert saved.startswith("24 min saved (36 min by hand, less 6 min done by hand after all, less 6 min of sign-off)")
-    assert "• lead-triage: 6 came in: 6 done; 24 min saved; $0.0120; 0.0% went wrong (by hand 8.0%)" in lines
+    assert (
+        "• lead-triage: 6 came in: 6 done; 24 min saved; $0.0120; 0 of 6 went wrong, too few for a share (by hand 8.0%)"
+        in lines
+    )
     assert "signoff cases lead_triage --from-decisions" in text
     assert "• gone &lt;!channel&gt; | [x](http://evil.example): 1 came in" in text
     assert len(text) < 3_000

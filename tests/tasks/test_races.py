@@ -137,7 +137,7 @@ def test_a_run_that_was_taken_for_dead_writes_nothing_once_another_has_its_actio
     with pytest.raises(LostClaim):
         act.do(ledger, runs[0], approved)
     found = row(ledger, approved.action_id)
-    assert (found.run_id, found.state, found.progress) == (runs[1], "acting", {})
+    assert (found.run_id, found.state, found.progress) == (runs[1], "acting", None)
     assert count(ledger, Receipt) == 0
 
 
