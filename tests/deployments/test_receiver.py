@@ -164,6 +164,17 @@ class TestInteractions:
         """Somebody presses a button."""
         return signed("slack", self.PRESSED, headers={"content-type": self.FORM} | headers)
 
+    def test_what_is_pressed_counts_at_one_endpoint_and_another_apps_secret_approves_nothing(self, make: Make) -> None:
+        seen: list[dict[str, Any]] = []
+        client = make(lambda: (ENDPOINTS | {"community": ENDPOINTS["slack"]}, []), on_interaction=seen.append)
+        eventually("up", lambda: client.post("/hooks/nobody").status_code == 404, 10, 0.005)
+        pressed = self.press()
+        elsewhere = client.post("/hooks/community", content=pressed.body, headers=pressed.headers)
+        assert (elsewhere.status_code, seen) == (404, [])
+        assert "/hooks/slack" in elsewhere.text
+        assert pressed.to(client).status_code == 200
+        assert seen == [{"type": "block_actions"}]
+
     def test_what_is_pressed_is_handed_over_and_its_answer_is_slacks(self, make: Make, ledger: Ledger) -> None:
         seen: list[dict[str, Any]] = []
         says: list[dict[str, Any] | None] = [None, {"text": "done"}]
