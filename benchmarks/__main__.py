@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import waiting
+from benchmarks.spread import middle, spread
 from benchmarks.ways import ANSWERS, REQUEST, SPAM, deliver, write_request
 from deployments.machine import free_port
 from deployments.running import ROOT, use
@@ -290,18 +291,6 @@ def demo(console: Console, home: Path) -> float:
     seconds = waiting.seconds([str(waiting.BIN / "signoff"), "demo"], environment)
     console.print(f"The demo, from nothing to its end: {seconds:.0f} s.\n")
     return seconds
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Median and range."""
-    if len(values) < 2:
-        return middle(values, form)
-    return f"{middle(values, form)} [{min(values):{form}}-{max(values):{form}}]"
-
-
-def middle(values: Sequence[float], form: str) -> str:
-    """The median; nothing of nothing."""
-    return f"{statistics.median(values):{form}}" if values else ""
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.spread import spread
 from benchmarks.ways import MAILBOX, SPAM, claude_at, deliver
 from deployments.machine import free_port
 from deployments.running import use
@@ -173,12 +174,8 @@ def print_table(rounds: list[dict[str, float]], records: int) -> None:
     for way in rounds[0]:
         rates = [r[way] for r in rounds]
         ratios = [r[way] / r[floor] for r in rounds]
-        table.add_row(way, _spread(rates, ".0f"), _spread(ratios, ".2f"))
+        table.add_row(way, spread(rates, ".0f"), spread(ratios, ".2f"))
     Console().print(table)
-
-
-def _spread(values: list[float], form: str) -> str:
-    return f"{statistics.median(values):{form}} [{min(values):{form}}-{max(values):{form}}]"
 
 
 if __name__ == "__main__":

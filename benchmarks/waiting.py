@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from uuid import uuid4
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.spread import spread
 from blocks.ledger import Action, Ledger, Record, utcnow
 
 CHUNK = 500
@@ -63,7 +63,7 @@ def report(console: Console, count: int, rounds: int) -> dict[str, Any]:
     table.add_column("")
     table.add_column("seconds, median [range]", justify="right")
     for name, some in times.items():
-        table.add_row(name, f"{statistics.median(some):.2f} [{min(some):.2f}-{max(some):.2f}]")
+        table.add_row(name, spread(some, ".2f"))
     console.print(table)
     console.print(f"Each is {each / 1000:.1f} kB of the ledger and no process.\n")
     return {"seconds": times, "bytes_each": each}

@@ -50,8 +50,11 @@ ANSWERS = {"approvals": LEAD}
 def main() -> None:
     """Run one way and tell its figures."""
     way, url, records = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    made: tuple[Callable[[], None], Callable[[], dict[str, Any]]] = PREPARED[way](url, records)
-    work, told = made
+    tell(*PREPARED[way](url, records))
+
+
+def tell(work: Callable[[], None], told: Callable[[], dict[str, Any]]) -> None:
+    """Do the work, and print what it took, with what is told of it afterwards."""
     began, used = time.perf_counter(), time.process_time()
     work()
     figures = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used}
@@ -196,11 +199,16 @@ class Clients:
 Way = tuple[Callable[[], None], Callable[[], dict[str, Any]]]
 
 
-def model(url: str, records: int, in_flight: int) -> Way:
+def model(url: str, records: int) -> Way:
     """The model's call alone."""
     clients = Clients(url)
     clients.ask()  # connected
-    return lambda: each_of(lambda _: clients.ask(), range(records), in_flight), dict
+
+    def work() -> None:
+        for _ in range(records):
+            clients.ask()
+
+    return work, dict
 
 
 def calls(url: str, records: int, in_flight: int) -> Way:
@@ -335,8 +343,7 @@ def each_of(call: Callable[[Any], Any], of: Sequence[Any], in_flight: int) -> li
 
 
 PREPARED: dict[str, Callable[[str, int], Way]] = {
-    "model": lambda url, records: model(url, records, 1),
-    "model8": lambda url, records: model(url, records, IN_FLIGHT),
+    "model": model,
     "calls": lambda url, records: calls(url, records, 1),
     "calls8": lambda url, records: calls(url, records, IN_FLIGHT),
     "ours": ours,

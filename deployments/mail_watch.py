@@ -43,9 +43,8 @@ def watch(credential: str, *, topic: str | None, stop: bool, as_json: bool) -> i
 
 
 def _topic_of(ledger: Ledger, credential: str) -> str:
-    for each in mail_watch.watched(ledger):
-        if each.credential == credential:
-            return each.topic
+    if found := mail_watch.watch_of(ledger, credential):
+        return found.topic
     raise CommandError(f"{credential} is not watched yet: say --topic projects/PROJECT/topics/TOPIC")
 
 

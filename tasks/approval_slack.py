@@ -201,8 +201,9 @@ def decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> str
 
 
 def _decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> None:
-    _refuse_strangers(ledger, at, press)
-    person = _person(at.slack, press)
+    home = _home(at.slack)
+    _refuse_strangers(ledger, at, press, home)
+    person = _person(at.slack, press, home)
     action = approvals.action_of(ledger, press.action_id)
     if action.digest != press.digest:
         raise ApprovalError(f"action {action.id} is not the one that this message shows any more")
@@ -213,18 +214,22 @@ def _decide(ledger: Ledger, cards: Sequence[Card], at: Desk, press: Press) -> No
     approvals.respond(ledger, action.id, approve=press.approve, approver=person)
 
 
-def _refuse_strangers(ledger: Ledger, at: Desk, press: Press) -> None:
+def _home(slack: Slack) -> str:
+    """The id of Signoff's own workspace. Raises ApprovalError where Slack does not say."""
+    try:
+        return slack.team()
+    except VendorError as error:
+        raise ApprovalError(f"Slack did not say which workspace Signoff is in ({error.reason})") from None
+
+
+def _refuse_strangers(ledger: Ledger, at: Desk, press: Press, home: str) -> None:
     """Only members of the bot's own workspace decide, and only in the message that Signoff has posted.
 
     Members' ids are unique within a workspace, not among them (docs.slack.dev/reference/objects/user-object).
 
     Raises:
-        ApprovalError: it was pressed elsewhere, or Slack does not say.
+        ApprovalError: it was pressed elsewhere.
     """
-    try:
-        home = at.slack.team()
-    except VendorError as error:
-        raise ApprovalError(f"Slack did not say which workspace Signoff is in ({error.reason})") from None
     if press.teams != {home}:
         raise ApprovalError("only full members of Signoff's own workspace may decide, and in it")
     mine = sa.select(Notice.external_id).where(
@@ -236,7 +241,7 @@ def _refuse_strangers(ledger: Ledger, at: Desk, press: Press) -> None:
         raise ApprovalError("that is not the newest message about it: decide there, or in the inbox")
 
 
-def _person(slack: Slack, press: Press) -> str:
+def _person(slack: Slack, press: Press, home: str) -> str:
     """Who a member of the workspace is, by what the block declares.
 
     Raises:
@@ -249,7 +254,7 @@ def _person(slack: Slack, press: Press) -> str:
     if not slack.approve_by_email:
         raise ApprovalError(unknown)
     try:
-        user, home = slack.user(press.user), slack.team()
+        user = slack.user(press.user)
     except VendorError as error:
         raise ApprovalError(f"{unknown} (Slack did not say who you are: {error.reason})") from None
     foreign = user.id != press.user or user.team_id != home

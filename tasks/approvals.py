@@ -19,6 +19,7 @@ from blocks import ledger
 from blocks.ledger import Ledger, utcnow
 from tasks import actions, approval_runs
 from tasks.actions import Impact
+from tasks.actions.base import Action as Wanted
 from tasks.approval_runs import CANCELLED, SUSPENDED, ApprovalError
 from tasks.verb import verb
 
@@ -36,6 +37,7 @@ __all__ = [
     "take_in",
     "unreadable",
     "waiting_action",
+    "wanted",
 ]
 
 
@@ -81,13 +83,17 @@ def _give_forms(store: Ledger, forms: Sequence[Sequence[ledger.Action]]) -> None
         session.execute(sa.update(ledger.Action), rows)
 
 
+def wanted(action: ledger.Action) -> Wanted | None:
+    """What an action is to do; None where this version cannot read it."""
+    try:
+        return actions.load(action.kind, action.payload)
+    except (KeyError, ValidationError):
+        return None
+
+
 def unreadable(action: ledger.Action) -> str:
     """Why this version cannot read an action, which can then be rejected, but not approved; empty where it can."""
-    try:
-        actions.load(action.kind, action.payload)
-    except (KeyError, ValidationError):
-        return f"this version of Signoff cannot read an action of kind {action.kind}"
-    return ""
+    return "" if wanted(action) else f"this version of Signoff cannot read an action of kind {action.kind}"
 
 
 def _shown(form: Sequence[ledger.Action]) -> Sequence[ledger.Action]:

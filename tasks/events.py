@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, defer
 
-from blocks.ledger import Cursor, LedgerUnavailable, Record, WebhookEvent, insert, utcnow
+from blocks.ledger import Cursor, Ledger, LedgerUnavailable, Record, WebhookEvent, insert, utcnow
 from blocks.webhook_events import BadEvent, storable
 from tasks import records
 from tasks.checks import Suite, unfit
@@ -57,15 +57,27 @@ def new(run: Run, source: str, kinds: tuple[str, ...] = (), *, limit: int, suite
     return claim(run, limit)
 
 
-def _after_the_cursor(run: Run, source: str, kinds: Sequence[str], limit: int) -> Sequence[WebhookEvent]:
-    """The oldest events that were not taken yet: writers take turns, so none gets a lower number than one seen here.
+def unread() -> sa.Select[tuple[WebhookEvent]]:
+    """Events without what they say: one that cannot be read is no obstacle to the others. `said` reads one."""
+    return sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
 
-    Without what they say: each is read by itself, so that one that cannot be read is no obstacle to the others.
+
+def said(ledger: Ledger, number: int) -> Any:
+    """What one event says, as a record or a request takes it; None when it was redacted.
+
+    Raises:
+        BadEvent: it has too many levels. An older version took more than this one does.
+        RecursionError, ValueError: it cannot be read at all.
     """
+    with ledger.read() as session:
+        return storable(session.scalar(sa.select(WebhookEvent.payload).where(WebhookEvent.id == number)))
+
+
+def _after_the_cursor(run: Run, source: str, kinds: Sequence[str], limit: int) -> Sequence[WebhookEvent]:
+    """The oldest events that were not taken yet: writers take turns, so none gets a lower number than one seen here."""
     with run.ledger.read() as session:
         cursor = session.get(Cursor, (run.card.workflow, _cursor(source, kinds)))
-        query = sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
-        query = query.where(WebhookEvent.source == source, WebhookEvent.id > (int(cursor.value) if cursor else 0))
+        query = unread().where(WebhookEvent.source == source, WebhookEvent.id > (int(cursor.value) if cursor else 0))
         if kinds:
             query = query.where(WebhookEvent.kind.in_(kinds))
         return session.scalars(query.order_by(WebhookEvent.id).limit(limit)).all()
@@ -79,9 +91,7 @@ def _cursor(source: str, kinds: Sequence[str]) -> str:
 def _arrived(run: Run, event: WebhookEvent) -> dict[str, Any] | None:
     """The event as a record, set aside if it cannot be one; None when it was redacted."""
     try:
-        with run.ledger.read() as session:
-            said = session.scalar(sa.select(WebhookEvent.payload).where(WebhookEvent.id == event.id))
-        payload, reason = storable(said), None  # an older version took more than a record holds
+        payload, reason = said(run.ledger, event.id), None
     except LedgerUnavailable:
         raise
     except BadEvent as error:

@@ -20,7 +20,7 @@ from tasks import actions, assign, gate, visible
 from tasks.actions import Blank, Impact
 from tasks.actions.base import Action as Wanted
 from tasks.approval_rules import Facts
-from tasks.approvals import action_in, unreadable
+from tasks.approvals import action_in, unreadable, wanted
 from tasks.card import Card, Stage, of_workflow
 from tasks.plain import one_line, plain, quoted
 
@@ -196,6 +196,10 @@ def brief(action: Action, asked: str) -> Waiting:
 
 
 def _row(action: Action, title: str | None, confidence: float | None, asked: str) -> Waiting:
+    return _row_of(action, wanted(action), title, confidence, asked)
+
+
+def _row_of(action: Action, read: Wanted | None, title: str | None, confidence: float | None, asked: str) -> Waiting:
     kind = actions.KINDS.get(action.kind)
     return Waiting(
         id=action.id,
@@ -206,24 +210,23 @@ def _row(action: Action, title: str | None, confidence: float | None, asked: str
         noun=kind.noun if kind else action.kind,
         impact=action.impact,
         title=one_line(action.title),
-        gist=_gist(action) if action.impact != Impact.HIGH else "",
+        gist=_gist(action, read) if action.impact != Impact.HIGH else "",
         digest=action.digest,
         asked=asked,
         confidence=confidence,
         created_at=action.created_at,
         expires_at=action.expires_at,
         flow_run_id=action.flow_run_id,
-        unreadable=unreadable(action),
+        unreadable="" if read else unreadable(action),
     )
 
 
-def _gist(action: Action) -> str:
+def _gist(action: Action, read: Wanted | None) -> str:
     """What a low-impact action holds, on a line, without what its title says already."""
-    try:
-        shown = actions.load(action.kind, action.payload).preview()
-    except (KeyError, ValidationError):
+    if read is None:
         return "this version cannot read it"
-    said = one_line("; ".join(f"{label}: {value}" for label, value in shown.items() if value not in action.title))
+    shown = read.preview().items()
+    said = one_line("; ".join(f"{label}: {value}" for label, value in shown if value not in action.title))
     return said if len(said) <= GIST else f"{said[: GIST - 1].rstrip()}…"
 
 
@@ -244,17 +247,16 @@ def sight(ledger: Ledger, cards: Sequence[Card], action_id: int) -> Sight:
     confidence = _share(((record.answer if record else None) or {}).get("confidence"))
     asked = assign.asked(ledger, [action], cards)[action.id]
     card = of_workflow(action.workflow, cards)
-    row = _row(action, record.title if record else None, confidence, asked)
-    wanted = None if row.unreadable else actions.load(action.kind, action.payload)
+    read = wanted(action)
     return Sight(
-        row=row,
+        row=_row_of(action, read, record.title if record else None, confidence, asked),
         state=action.state,
         reason=action.reason or "",
         decision=decision,
-        facts=[(label, one_line(text)) for label, text in wanted.preview().items()] if wanted else [],
-        boxes=[Box(blank, unseen(blank.text)) for blank in wanted.blanks()] if wanted else [],
-        why_asked=list(why_asked(action, wanted, card)),
-        evidence=_evidence(action.explanation, wanted),
+        facts=[(label, one_line(text)) for label, text in read.preview().items()] if read else [],
+        boxes=[Box(blank, unseen(blank.text)) for blank in read.blanks()] if read else [],
+        why_asked=list(why_asked(action, read, card)),
+        evidence=_evidence(action.explanation, read),
         quote=_quote(record),
         whole=_whole(_quote(record)),
         sure=record.sure if record else None,

@@ -73,7 +73,7 @@ def start(ledger: Ledger, credential: str, topic: str) -> Watch:
         VendorError: Google refuses, or cannot be asked. What was watched before is watched still, unless it was moved.
     """
     gmail: Gmail = connections.load(credential)
-    before = next((each for each in watched(ledger) if each.credential == credential), None)
+    before = watch_of(ledger, credential)
     with guarded_by(discipline(ledger)):
         if before and before.topic != topic:
             gmail.stop_watch()
@@ -106,6 +106,11 @@ def watched(ledger: Ledger) -> list[Watch]:
     query = sa.select(Cursor).where(Cursor.workflow == PUSH).order_by(Cursor.source)
     with ledger.read() as session:
         return [Watch.read(row) for row in session.scalars(query)]
+
+
+def watch_of(ledger: Ledger, credential: str) -> Watch | None:
+    """What a mailbox is watched for; None where it is not."""
+    return next((each for each in watched(ledger) if each.credential == credential), None)
 
 
 def renew(ledger: Ledger, now: datetime | None = None) -> list[Watch]:

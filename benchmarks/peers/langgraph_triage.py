@@ -5,18 +5,15 @@ Runs in an environment of its own (`make peers`): `python -m benchmarks.peers.la
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 import sqlite3
 import sys
-import time
 from typing import Any, TypedDict
 
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from benchmarks.ways import IN_FLIGHT, Clients, each_of
+from benchmarks.ways import IN_FLIGHT, Clients, each_of, tell
 
 
 class State(TypedDict, total=False):
@@ -38,11 +35,10 @@ def main() -> None:
     def one(id: str) -> None:
         graph.invoke({"id": id}, {"configurable": {"thread_id": id}})
 
-    began, used = time.perf_counter(), time.process_time()
-    each_of(one, clients.inbox(records), IN_FLIGHT)
-    figures = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps(figures | {"peak_mb": peak, "ledger_bytes": os.path.getsize(file)}), flush=True)  # noqa: T201
+    def work() -> None:
+        each_of(one, clients.inbox(records), IN_FLIGHT)
+
+    tell(work, lambda: {"ledger_bytes": os.path.getsize(file)})
 
 
 def made(clients: Clients, connection: sqlite3.Connection) -> Any:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import Request
 
 from deployments.receiver.body import BadBody, read_body
+from deployments.receiver.limits import customer
 from tasks import inbox
 from tasks.inbox import Filter
 
@@ -123,14 +124,7 @@ def whole(text: str, most: int) -> int | None:
 
 def address(request: Request) -> str:
     """Who asks, as far as the network says; of version 6 the network that one customer has."""
-    given = request.client.host if request.client else ""
-    try:
-        found = ipaddress.ip_address(given)
-    except ValueError:
-        return given
-    if not isinstance(found, ipaddress.IPv6Address) or found.is_loopback:
-        return given
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+    return customer(request.client.host if request.client else "")
 
 
 def wants_json(request: Request) -> bool:

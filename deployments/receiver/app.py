@@ -253,7 +253,7 @@ class Guarded:
                 return message
 
             may_come = turn.wait() if _has_body(scope) else turn.work()
-            app: App = self._app if may_come else JSONResponse({"error": "busy"}, 503, BUSY)
+            app: App = self._app if may_come else _refuse(503, "busy", 1)
             await app(scope, receive_counted, send_safely)
 
     def _head_is_too_large(self, scope: Message) -> bool:

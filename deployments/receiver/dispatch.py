@@ -22,15 +22,15 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from sqlalchemy.orm import defer
 
 from blocks.ledger import Ledger, LedgerUnavailable, WebhookEvent, utcnow
 from blocks.vendor import REASON_LENGTH
-from blocks.webhook_events import BadEvent, storable
+from blocks.webhook_events import BadEvent
 from deployments.receiver.postbox import FAILED, IGNORED, NOBODY, STARTED, STORED
 from deployments.triggers import NoValue, Trigger, find, parameters_of
 from tasks import alerts
 from tasks.approval_runs import create_runs
+from tasks.events import said, unread
 
 EVERY_SECONDS = 2.0
 SOON_SECONDS, LONGEST_SECONDS = 1.0, 60.0
@@ -131,17 +131,14 @@ class Dispatcher:
     def _waiting(self) -> Sequence[WebhookEvent]:
         # By attempts first: events that Prefect never takes must not keep all others waiting.
         order = (WebhookEvent.attempts, WebhookEvent.id)
-        # Without what they say: one that cannot be read must not keep the others waiting either.
-        query = sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
-        query = query.where(WebhookEvent.state == STORED).order_by(*order).limit(MOST)
+        query = unread().where(WebhookEvent.state == STORED).order_by(*order).limit(MOST)
         with self._ledger.read() as session:
             return session.scalars(query).all()
 
-    def _still_waiting(self, events: Sequence[WebhookEvent]) -> Sequence[WebhookEvent]:
+    def _still_waiting(self, some: Sequence[WebhookEvent]) -> Sequence[WebhookEvent]:
         """Those that no other receiver has started since."""
-        ids = [event.id for event in events]
-        waits = sa.select(WebhookEvent).options(defer(WebhookEvent.payload, raiseload=True))
-        waits = waits.where(WebhookEvent.id.in_(ids), WebhookEvent.state == STORED)
+        ids = [event.id for event in some]
+        waits = unread().where(WebhookEvent.id.in_(ids), WebhookEvent.state == STORED)
         with self._ledger.read() as session:
             return session.scalars(waits.order_by(WebhookEvent.id)).all()
 
@@ -218,7 +215,8 @@ class Dispatcher:
         became: list[tuple[WebhookEvent, dict[str, Any]]] = []
         for event in events:
             try:
-                wanted[event.id] = _run(event, parameters_of(trigger, self._said(trigger, event)))
+                payload = said(self._ledger, event.id) if trigger.parameters else None
+                wanted[event.id] = _run(event, parameters_of(trigger, payload))
             except LedgerUnavailable:
                 raise
             except (NoValue, BadEvent) as error:
@@ -231,13 +229,6 @@ class Dispatcher:
         self._mark((event, {"deployment": trigger.deployment} | values) for event, values in became)
         if late:
             raise NotNow(f"some runs could not be made ({late})")
-
-    def _said(self, trigger: Trigger, event: WebhookEvent) -> Any:
-        """What the event says, if anything of it is wanted. An older version took what is not storable."""
-        if not trigger.parameters:
-            return None
-        with self._ledger.read() as session:
-            return storable(session.scalar(sa.select(WebhookEvent.payload).where(WebhookEvent.id == event.id)))
 
     def _create(
         self,

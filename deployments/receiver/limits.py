@@ -182,19 +182,25 @@ class Suspects(Failures):
         return super().wait(_network(who) or "")
 
 
+def customer(address: str) -> str:
+    """An address; of version 6 the network that one customer has. What is no address stays as it is."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and not found.is_loopback:
+        return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+    return str(found)
+
+
 def _network(address: str) -> str | None:
-    """An address; of version 6 the network that one customer has; None for this machine itself.
+    """Whose an address is, as `customer` says; None for this machine itself.
 
     A proxy on this machine that does not say for whom it calls has the vendors behind it as well: they would not be
     listened to because of others.
     """
+    of = customer(address)
     try:
-        found = ipaddress.ip_address(address)
+        return of if not ipaddress.ip_network(of).is_loopback else None
     except ValueError:
         return None
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            found = found.ipv4_mapped
-        elif not found.is_loopback:
-            return str(ipaddress.ip_network((int(found), 64), strict=False))
-    return None if found.is_loopback else str(found)

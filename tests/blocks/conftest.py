@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from blocks.anthropic import Claude
 from blocks.gmail import Gmail
 from blocks.hubspot import HubSpot
+from blocks.ledger import Cursor, Ledger
 from blocks.notion import Notion
 from blocks.slack import Slack
 from sandbox import credentials
@@ -137,3 +138,16 @@ def notion(connect_notion: Callable[..., Notion]) -> Notion:
 def claude(connect_claude: Callable[..., Claude]) -> Claude:
     """The sandbox's model."""
     return connect_claude()
+
+
+@pytest.fixture
+def counter(ledger: Ledger) -> Callable[[], int]:
+    """A cursor that starts at 0; call it to read the cursor."""
+    with ledger.write() as session:
+        session.add(Cursor(workflow="w", source="s", value="0"))
+
+    def read() -> int:
+        with ledger.read() as session:
+            return int(session.get_one(Cursor, ("w", "s")).value)
+
+    return read

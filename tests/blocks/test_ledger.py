@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from blocks.ledger import Cursor, Ledger, LedgerError, ModelCall, Record, Run, history, store, utcnow
 from blocks.ledger.tables import Base
+from tests.migrating import migrated
 
 pytestmark = pytest.mark.both_databases
 
@@ -53,19 +54,6 @@ with Ledger.open(sys.argv[1]).write() as session:
 @pytest.fixture
 def url(ledger: Ledger) -> str:
     return ledger.engine.url.render_as_string()
-
-
-@pytest.fixture
-def counter(ledger: Ledger) -> Callable[[], int]:
-    """A cursor that starts at 0; call it to read the cursor."""
-    with ledger.write() as session:
-        session.add(Cursor(workflow="w", source="s", value="0"))
-
-    def read() -> int:
-        with ledger.read() as session:
-            return int(session.get_one(Cursor, ("w", "s")).value)
-
-    return read
 
 
 def python(code: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -150,18 +138,6 @@ def test_a_call_from_before_0008_has_no_cached_tokens_and_its_seal_holds(ledger:
         call = session.get_one(ModelCall, 1)
         assert (call.cache_read_tokens, call.cache_write_tokens) == (None, None)
         assert history.seal_of(call) == before
-
-
-def migrated(ledger: Ledger, revision: str) -> None:
-    """Bring a ledger's schema to a revision, in a transaction as `Ledger.open` does."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(store.HERE / "migrations"))
-    with ledger.engine.connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        (command.upgrade if revision == "head" else command.downgrade)(config, revision)
 
 
 def test_opening_again_in_a_process_gives_the_same_pool(ledger: Ledger, url: str) -> None:

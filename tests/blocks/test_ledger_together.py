@@ -20,19 +20,6 @@ PATIENCE = 20
 
 
 @pytest.fixture
-def counter(ledger: Ledger) -> Callable[[], int]:
-    """A cursor that starts at 0; call it to read the cursor."""
-    with ledger.write() as session:
-        session.add(Cursor(workflow="w", source="s", value="0"))
-
-    def read() -> int:
-        with ledger.read() as session:
-            return int(session.get_one(Cursor, ("w", "s")).value)
-
-    return read
-
-
-@pytest.fixture
 def commits(ledger: Ledger) -> list[str]:
     """An entry for each commit from now on."""
     seen: list[str] = []

@@ -7,17 +7,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from blocks.ledger import Ledger, store
 from blocks.ledger.tables import Base
+from tests.migrating import CONFIG, migrated
 
 pytestmark = pytest.mark.both_databases
 
-CONFIG = Config()
-CONFIG.set_main_option("script_location", str(store.HERE / "migrations"))
 EARLIER = sorted(
     script.revision for script in ScriptDirectory.from_config(CONFIG).walk_revisions() if script.revision != store.HEAD
 )
@@ -26,12 +23,6 @@ STATES = {"records": "done", "actions": "done"}
 """States that no migration changes: what 0003 judges again is tested by itself."""
 
 Row = dict[str, Any]
-
-
-def migrate(ledger: Ledger, revision: str, *, up: bool) -> None:
-    with ledger.engine.connect() as connection, connection.begin():
-        CONFIG.attributes["connection"] = connection
-        (command.upgrade if up else command.downgrade)(CONFIG, revision)
 
 
 def tables(ledger: Ledger) -> list[sa.Table]:
@@ -94,7 +85,7 @@ def only(columns: dict[str, set[str]], of: dict[str, list[Row]]) -> dict[str, li
 
 @pytest.mark.parametrize("revision", EARLIER)
 def test_what_an_earlier_version_wrote_is_there_whole(ledger: Ledger, ledger_url: str, revision: str) -> None:
-    migrate(ledger, revision, up=False)
+    migrated(ledger, revision)
     names = fill(ledger)
     before = rows(ledger, names)
     assert set(before) == set(names)
@@ -113,7 +104,7 @@ def test_what_an_earlier_version_wrote_is_there_whole(ledger: Ledger, ledger_url
     finally:
         opened.engine.dispose()
 
-    migrate(ledger, revision, up=False)
+    migrated(ledger, revision)
     assert only(kept, rows(ledger, names)) == only(kept, before)
 
 

@@ -311,7 +311,7 @@ class TestOddEvents:
                 raise odd
             return said
 
-        monkeypatch.setattr(dispatch, "storable", storable)
+        monkeypatch.setattr("tasks.events.storable", storable)
         look(ledger)
         first, *others = events(ledger)
         assert (first.state, first.attempts) == ("failed", 1)
