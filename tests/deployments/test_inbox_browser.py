@@ -370,7 +370,7 @@ class TestMeanwhile:
 
 
 class TestPage:
-    def test_without_scripts_it_approves_edits_rejects_and_takes_back(
+    def test_without_scripts_it_approves_edits_and_rejects(
         self, room: Room, browser_contexts: Callable[..., BrowserContext]
     ) -> None:
         first, second = room.desk.put(reply(), note())
@@ -383,13 +383,30 @@ class TestPage:
         tab.keyboard.press("Enter")  # in a field, it presses no button
         assert room.inbox.holding.all() == []
         tab.get_by_role("button", name="Approve a", exact=True).click()
-        expect(tab.locator("#held")).to_contain_text("Approved")
         assert room.decided(first) == ("approved", TOM, "ok", True)
         tab.goto(f"{room.url}/inbox/{second}")
         tab.locator("#comment").fill("no")
         tab.get_by_role("button", name="Reject r", exact=True).click()
         assert room.decided(second) == ("rejected", TOM, "no", False)
         plain.close()
+
+    @pytest.mark.usefixtures("deployment")
+    def test_without_scripts_it_takes_back(
+        self, ledger: Ledger, tmp_path: Path, browser_contexts: Callable[..., BrowserContext]
+    ) -> None:
+        with opened(ledger, tmp_path, browser_contexts, hold_seconds=600.0) as room:
+            (number,) = room.desk.put(reply())
+            plain = browser_contexts(java_script_enabled=False)
+            room.log_in(context=plain)
+            tab = room.tab(plain)
+            tab.goto(f"{room.url}/inbox")
+            tab.get_by_role("button", name="Approve a", exact=True).click()
+            expect(tab.locator("#held")).to_contain_text(f"Approved: Send reply to {ANN}")
+            tab.get_by_role("button", name="Undo").click()
+            expect(tab.locator("#held")).to_be_empty()
+            assert room.inbox.holding.all() == []
+            assert room.desk.action(number).state == "waiting"
+            plain.close()
 
     def test_a_hostile_mail_is_shown_to_the_letter(self, room: Room) -> None:
         found = mail(HOSTILE, subject=HOSTILE, sender_name=HOSTILE)
