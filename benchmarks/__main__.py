@@ -30,7 +30,7 @@ from rich.table import Table
 
 from benchmarks import waiting
 from benchmarks.spread import middle, spread
-from benchmarks.ways import ANSWERS, REQUEST, SPAM, deliver, write_request
+from benchmarks.ways import ANSWERS, REQUEST, SPAM, WARM, deliver, write_request
 from deployments.machine import free_port
 from deployments.running import ROOT, use
 from deployments.stack import Stack
@@ -64,6 +64,8 @@ class Figure:
     peak_mb: float
     ledger_bytes: int
     prefect_bytes: int
+    first_seconds: float
+    """What the first few records take in a new process, with all that it loads; 0 where it was not measured."""
 
     @property
     def rate(self) -> float:
@@ -174,6 +176,7 @@ class Bench:
             figure["peak_mb"],
             figure.get("ledger_bytes", 0),
             self._prefect_bytes() - before,
+            figure.get("first_seconds", 0),
         )
 
     def run(self, command: Sequence[str], environment: dict[str, str]) -> str:
@@ -237,6 +240,8 @@ def flat(console: Console, figures: Sequence[Figure]) -> None:
         more, seconds, cpu = many - few, most[0] - least[0], most[1] - least[1]
         said = f"{more / seconds:.1f} a second, {cpu / more * 1000:.1f} ms of the processor each"
         console.print(f"From {few:,} to {many:,} e-mails: {said}.")
+    first = spread([each.first_seconds for each in ours], ".1f")
+    console.print(f"The first {WARM} in a new process, with all that it loads for them: {first} s, not counted above.")
     console.print("MB are beyond those of a process that runs an empty Prefect flow.\n")
 
 

@@ -9,6 +9,9 @@ that way's alone. A line of JSON tells them. All ways meet the same e-mails, pro
 - `approvals`: the same on leads, of which each wants a note, a task and a reply that waits for a person;
 - `naive`: a Prefect flow as one writes it first, with a task for each record and stage, and no ledger;
 - `prefect`: an empty flow, for what Prefect itself needs.
+
+Each has worked through a few e-mails before the clock starts, so that everything is loaded and connected: what a new
+process takes for that is start-up, and `first_seconds` of `ours`.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ BATCH = 25
 MOST_A_RUN = 1_000
 """The most that `lead_triage` takes."""
 IN_FLIGHT = 8
+WARM = 10
+"""E-mails that our way does before the clock starts."""
 SPAM = {"intent": "spam", "urgency": "low", "summary": "They sell lists.", "reply": "", "confidence": 0.99}
 LEAD = {
     "intent": "demo_request",
@@ -73,13 +78,13 @@ def write_request(file: Path) -> None:
 
 
 def deliver(url: str, records: int, answer: dict[str, Any], answer_seconds: float) -> None:
-    """Fill an empty inbox, and let the model always say the same, after so long."""
+    """Fill an empty inbox, with a few more for `WARM`, and let the model always say the same, after so long."""
     from sandbox.client import Sandbox
 
     sandbox = Sandbox(url)
     sandbox.reset(empty=True)
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        list(pool.map(sandbox.deliver, map(_mail, range(records))))
+        list(pool.map(sandbox.deliver, map(_mail, range(WARM + records))))
     sandbox.script({"json": answer, "times": None})
     if answer_seconds:
         sandbox.fault("hang", "anthropic", "/v1/messages", seconds=answer_seconds, times=None)
@@ -215,6 +220,8 @@ def calls(url: str, records: int, in_flight: int) -> Way:
     """The same calls as ours, with nothing kept, retried or checked."""
     clients = Clients(url)
     clients.make_label()
+    clients.ask()
+    clients.contacts([str(clients.read(clients.inbox(1)[0])["From"].addresses[0].addr_spec)])  # connected
 
     def one(mail: tuple[str, EmailMessage]) -> None:
         if clients.ask()["intent"] == "spam":
@@ -240,7 +247,6 @@ def ours(url: str, records: int) -> Way:
     from blocks.models import version_of
     from deployments.pretend import connect
     from flows import lead_triage as module
-    from tasks import checks
     from tests.earned import earn
 
     ledger = Ledger.open()  # a new one, as the report has it
@@ -250,9 +256,11 @@ def ours(url: str, records: int) -> Way:
     connections.load.cache_clear()
     # Low impact passes: without evidence everything would wait for a person.
     earn(ledger, version_of(prompts.load(module.CARD.prompt), claude_at(url)))
-    checks.answerable()  # Great Expectations' import is start-up, not throughput
     budgeted = module.CARD.model_copy(update={f"usd_per_{span}": Decimal(10_000) for span in ("run", "day", "month")})
     module.CARD = budgeted
+    began = time.perf_counter()
+    module.lead_triage(limit=WARM)
+    first_seconds = time.perf_counter() - began
     before = size(file)
 
     def work() -> None:
@@ -267,9 +275,9 @@ def ours(url: str, records: int) -> Way:
         with ledger.read() as session:
             mine = Record.source.startswith("gmail:")
             decided = session.scalar(sa.select(sa.func.count(sa.distinct(Action.record_id))).join(Record).where(mine))
-        if decided != records:
-            raise SystemExit(f"only {decided} of {records} e-mails were decided on")
-        return {"ledger_bytes": size(file) - before}
+        if decided != WARM + records:
+            raise SystemExit(f"only {decided} of {WARM + records} e-mails were decided on")
+        return {"ledger_bytes": size(file) - before, "first_seconds": first_seconds}
 
     return work, told
 

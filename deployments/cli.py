@@ -13,6 +13,7 @@ app = App(
     name="signoff",
     help="AI workflows on the tools a small team already uses, with a person's sign-off before anything that matters.",
     version="0.1.0",
+    help_format="plaintext",
 )
 start = Group("Start", sort_key=0)
 work = Group("Work with it", sort_key=1)
@@ -1019,8 +1020,15 @@ def show_story(action: int, /, *, json: Json = False) -> int:
 def main() -> None:
     """Entry of the `signoff` command: known errors become one line on stderr and exit code 1."""
     from deployments.known_errors import exit_code_of
-    from deployments.running import find_running
 
-    if sys.argv[1:2] not in (["demo"], ["up"]):
+    if sys.argv[1:2] not in ([], ["demo"], ["up"], ["-h"], ["--help"], ["--version"]):
+        from deployments.running import find_running
+
         find_running()
     sys.exit(exit_code_of(lambda: app(result_action="return_value")))
+
+
+# The list of commands is plain text: rich's Markdown takes a third of the time until it is there. The pages of help
+# need it, for their paragraphs.
+for _command in (app[name] for name in app if not name.startswith("-")):
+    _command.help_format = "markdown"

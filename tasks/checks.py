@@ -12,8 +12,8 @@ from tasks.put_off import put_off
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
-# Great Expectations imports it for comparisons of distributions, of which no suite of ours has one: 57 MB and a second.
-put_off("scipy.stats")
+# Great Expectations imports them for comparisons of distributions, of which no suite of ours has one: 78 MB, a second.
+put_off("scipy.stats", "altair")
 
 Suite = Callable[[], "Sequence[Expectation]"]
 """A function that imports Great Expectations and returns the suite: the import costs seconds, so it waits for rows."""

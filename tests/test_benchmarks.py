@@ -22,7 +22,7 @@ MODULES = sorted(
 
 
 def figure(way: str, records: int, seconds: float, number: int = 1) -> Figure:
-    return Figure(way, records, 0, number, seconds, seconds / 2, 120.0, records * 5_000, records * 2_000)
+    return Figure(way, records, 0, number, seconds, seconds / 2, 120.0, records * 5_000, records * 2_000, 3.0)
 
 
 def printed(thing: object) -> str:

@@ -26,6 +26,7 @@ from tasks import checks
 assert checks.unfit([{"id": "1", "sender": "ann", "said": "x", "text": "x"}], checks.answerable)
 before = len(sys.modules)
 assert "scipy.stats" in sys.modules and "scipy.stats._stats_py" not in sys.modules
+assert "altair" in sys.modules and "altair.vegalite" not in sys.modules
 import scipy.stats
 assert scipy.stats.norm.cdf(0) == 0.5
 print(len(sys.modules) - before > 100)
