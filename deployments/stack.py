@@ -150,6 +150,15 @@ class Stack:
         Raises:
             StackError: a port is taken, the database cannot be used, or a server did not come up.
         """
+        self.launch_server()
+        self.wait_for_server()
+
+    def launch_server(self) -> None:
+        """Start Prefect's server, or several and their services, and return at once.
+
+        Raises:
+            StackError: a port is taken, or the database cannot be used.
+        """
         for port in self.ports:
             if busy(port):
                 used = f"port {port} is in use{_by_prefect(self._local(port))}"
@@ -163,6 +172,13 @@ class Stack:
                 self._start(_nth("server", number), [*command, "--no-services"], PREPARED)
             else:
                 self._start("server", command)
+
+    def wait_for_server(self) -> None:
+        """Wait until the servers answer.
+
+        Raises:
+            StackError: one did not come up.
+        """
         for number, port in enumerate(self.ports, 1):
             url = self._local(port)
             self.wait_for(_nth("server", number), lambda url=url: answers(f"{url}/api/health"))  # type: ignore[misc]
@@ -207,12 +223,29 @@ class Stack:
         Raises:
             StackError: it did not come up.
         """
-        ready = self.home / "sandbox.json"
-        ready.unlink(missing_ok=True)
-        self._start("sandbox", [sys.executable, "-m", "sandbox", "--port", str(port), "--ready-file", str(ready)])
+        self.launch_sandbox(port)
+        return self.wait_for_sandbox()
+
+    def launch_sandbox(self, port: int = 0) -> None:
+        """Start the pretend company, and return at once."""
+        self._sandbox_is_ready.unlink(missing_ok=True)
+        ready = ["--ready-file", str(self._sandbox_is_ready)]
+        self._start("sandbox", [sys.executable, "-m", "sandbox", "--port", str(port), *ready])
+
+    def wait_for_sandbox(self) -> str:
+        """Wait until the pretend company answers; returns its address.
+
+        Raises:
+            StackError: it did not come up.
+        """
+        ready = self._sandbox_is_ready
         self.wait_for("sandbox", lambda: ready.exists() and ready.read_text().endswith("}"))
         url: str = json.loads(ready.read_text())["url"]
         return url
+
+    @property
+    def _sandbox_is_ready(self) -> Path:
+        return self.home / "sandbox.json"
 
     def deploy(self) -> None:
         """Put every deployment of `prefect.yaml` on the server.
