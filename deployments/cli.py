@@ -129,6 +129,10 @@ def new_workflow(
     usd_per_month:
         And a month.
     """
+    from deployments.running import use
+    from deployments.stack import PREFECT_SETTINGS
+
+    use(PREFECT_SETTINGS)  # read when Prefect is imported, which would tell of its telemetry
     from deployments import new
 
     if undo:

@@ -80,7 +80,8 @@ class _Walk:
     def wanted(self, like: str | None, given: Mapping[str, str], labels: Sequence[str], company: str | None) -> Wanted:
         """What the new workflow is to be."""
         if self.asks:
-            say(f"A new workflow, {self.name}. Enter takes what is shown; Ctrl-C ends it, and nothing is written.")
+            say(f"A new workflow, {self.name}.")
+            say("Enter takes what is shown. Ctrl-C ends it, and nothing is written.")
         house = of_the_others()
         starter = self._starter(like)
         card = self._card(starter, given, {"owner": house.owner} if house.owner else {})
@@ -123,7 +124,7 @@ class _Walk:
             elif self.asks:
                 answers[question.path] = new_questions.asked(question.text, default, check)
             else:
-                answers[question.path] = check(default)
+                answers[question.path] = _named(question, check, default)
         return answers
 
     def _labels(self, starter: Starter, given: Sequence[str]) -> dict[str, str]:

@@ -80,6 +80,8 @@ def _literal(value: object, at: ast.expr) -> str:
             return f"({', '.join(map(_quoted, value))}{',' if len(value) == 1 else ''})"
         case str():
             return _quoted(value) if at.col_offset + len(_quoted(value)) < WIDTH - 1 else _wrapped(value)
+        case float():
+            return f"{value:g}"
         case _:
             return repr(value)
 

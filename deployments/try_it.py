@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import importlib
 import inspect
+import logging
 import os
 import shutil
 import sqlite3
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from deployments.demo import Show
+from deployments.demo import QUOTED, Show
 from deployments.errors import CommandError
 from deployments.machine import ends_cleanly, free_port
 from deployments.running import HOME, PORT, ROOT, refuse_a_second, running, use
@@ -145,6 +147,7 @@ class _Try(Show):
     def __init__(self, stack: Stack, began: float, workflow: str, limit: int) -> None:
         super().__init__(stack, began)
         self.workflow, self.limit = workflow, limit
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
     def run(self, *, stay: bool) -> int:
         """The whole of it."""
@@ -268,7 +271,9 @@ class _Try(Show):
         self.say(f"\n#{action.id} {self.views.printable(action.title)} (record {action.record_id}) {state}{reason}")
         wanted = actions.load(action.kind, action.payload)
         for label, value in wanted.preview().items():
-            self.say(f"  {label}: {cut(self.views.printable(value))}")
+            fact = f"{label}: {cut(self.views.printable(value))}"
+            for line in textwrap.wrap(fact, QUOTED, initial_indent="  ", subsequent_indent="    "):
+                self.say(line)
         if wanted.editable:
             self.quote(str(getattr(wanted, wanted.editable)))
 
