@@ -102,6 +102,7 @@ def new_workflow(
     It is a copy of a working one, with your answers on its card. In a terminal it asks them; Enter takes what is shown.
 
     tickets: HubSpot's new tickets get a category, a priority and a note; Slack hears of the urgent ones.
+
     mail: e-mails under a Gmail label get another label, and a drafted reply that waits for a person.
 
     Parameters

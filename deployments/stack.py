@@ -183,8 +183,19 @@ class Stack:
             url = self._local(port)
             self.wait_for(_nth("server", number), lambda url=url: answers(f"{url}/api/health"))  # type: ignore[misc]
             # Two that start at once both find the port free: the second one's answers come from the first one's server.
-            if server_home(url, self.password) != self.home / "prefect":
+            if self._home_of(url, _nth("server", number)) != self.home / "prefect":
                 raise StackError(f"port {port} was taken by another Prefect server meanwhile: choose another --port")
+
+    def _home_of(self, url: str, name: str) -> Path | None:
+        """Where the server at `url` keeps its state, once it says so: on a busy machine its first answers are late."""
+        found: list[Path | None] = []
+
+        def says() -> bool:
+            found.append(server_home(url, self.password))
+            return found[-1] is not None
+
+        self.wait_for(name, says)
+        return found[-1]
 
     def announce(self) -> None:
         """Let commands in other terminals find this stack while it is up."""

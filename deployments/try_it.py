@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from deployments.demo import QUOTED, Show
 from deployments.errors import CommandError
 from deployments.machine import ends_cleanly, free_port
-from deployments.running import HOME, PORT, ROOT, refuse_a_second, running, use
+from deployments.running import HOME, ROOT, refuse_a_second, use
 from deployments.stack import POOL, Stack, create_pool
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from blocks.ledger import Action
     from tasks.card import Card
+
+TRY_PORT = 4250
+"""Not the usual one: a command in another terminal that finds no stack of ours must not turn to this server."""
 
 LOOK_SECONDS = 0.5
 LONGEST = 300
@@ -53,9 +56,8 @@ def try_it(name: str, *, limit: int, stay: bool) -> int:
         refuse_a_second()
     with alone(home), ends_cleanly():
         began = time.monotonic()
-        port = free_port(PORT if running() is None else 0)
         Stack(home).stop_leftovers()
-        stack = Stack(home, port)
+        stack = Stack(home, free_port(TRY_PORT))
         # In this process only: what goes wrong is told here, without Prefect's traceback.
         use(stack.environment | {LOGGING: "CRITICAL"})
         forget(home)
@@ -147,7 +149,9 @@ class _Try(Show):
     def __init__(self, stack: Stack, began: float, workflow: str, limit: int) -> None:
         super().__init__(stack, began)
         self.workflow, self.limit = workflow, limit
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        talkative = logging.getLogger("great_expectations")
+        talkative.propagate = False
+        talkative.addHandler(logging.NullHandler())
 
     def run(self, *, stay: bool) -> int:
         """The whole of it."""
@@ -163,14 +167,16 @@ class _Try(Show):
             self._start(unit)
             self.step(status, f"Running {unit.card.workflow}")
             with watched(self, status, unit.card.workflow):
-                code = self._run(unit)
+                wrong = self._run(unit)
         self._show(unit)
+        for text in wrong:
+            self.views.errors.print(f"\n{text}", markup=False, soft_wrap=True)
         self.say(f"\nIt took {time.monotonic() - self.began:.0f} s.")
         if stay:
             self._stay_up(unit)
-        elif code == 0:
-            self.say(f"To decide on what waits, in the browser: .venv/bin/signoff try {unit.card.workflow} --stay")
-        return code
+        elif not wrong:
+            self.say(f"To decide on what waits, in the browser:\n  .venv/bin/signoff try {unit.card.workflow} --stay")
+        return 1 if wrong else 0
 
     def _load(self) -> _Unit | None:
         """Import the workflow; None, once what is wrong with it is told."""
@@ -223,20 +229,19 @@ class _Try(Show):
             self.say("The company's documents are read first, which it answers from.")
             importlib.import_module("flows.index_documents").index_documents()
 
-    def _run(self, unit: _Unit) -> int:
-        from deployments.try_errors import heard
+    def _run(self, unit: _Unit) -> list[str]:
+        """Run it; what was wrong with the builder's own code."""
+        from deployments.try_errors import heard, told
 
         takes_limit = "limit" in inspect.signature(unit.function.fn).parameters
         with heard("tasks.gate") as ear:
             try:
                 unit.function(**({"limit": self.limit} if takes_limit else {}))
             except Exception as error:
-                if not self._tell(error):
+                if not (text := told(error)):
                     raise
-                return 1
-        for text, count in ear.found.items():
-            self.views.errors.print(f"{text}\n    {count} records were set aside for it", markup=False, soft_wrap=True)
-        return 1 if ear.found else 0
+                return [text]
+        return [f"{text}\n    set aside for it: {many(count, 'record')}" for text, count in ear.found.items()]
 
     def _show(self, unit: _Unit) -> None:
         """The table of the records, and what each would have had done."""
@@ -258,8 +263,8 @@ class _Try(Show):
         aside = sum(row.state == "quarantined" for row in rows)
         done, refused = sum(len(row.done) for row in rows), sum(action.state == "refused" for action in actions)
         self.say(
-            f"\n{len(rows)} records: {waits} actions wait for a person, {done} were done, {refused} refused;\n"
-            f"{aside} records set aside."
+            f"\n{many(len(rows), 'record')} came in, {aside} of them set aside.\n"
+            f"{many(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
         )
 
     def _show_action(self, action: Action) -> None:
@@ -289,6 +294,11 @@ class _Try(Show):
         for form in self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))[:5]:
             self.say(f"  {form[0].title}\n    {self.views.form_link(form[0], ui_url())}")
         self.stay(unit.card.owner)
+
+
+def many(count: int, what: str) -> str:
+    """`1 record`, `2 records`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def cut(text: str) -> str:

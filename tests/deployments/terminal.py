@@ -36,9 +36,9 @@ class Terminal:
         self._raw = ""
         self._at = 0
 
-    def see(self, pattern: str) -> re.Match[str]:
+    def see(self, pattern: str, seconds: float = SECONDS) -> re.Match[str]:
         """Wait until it shows this, wherever its lines are broken, after what was waited for before."""
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + seconds
         wanted = re.compile(pattern.replace(" ", r"\s+"), re.DOTALL)
         while not (found := wanted.search(self.seen, self._at)):
             if not self._read(until):
