@@ -56,6 +56,7 @@ Reader = Annotated[
     Parameter(name="--for", help="Only what the owner of this address may be quoted. By default all."),
 ]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask before deciding on several at once.")]
+Answer = Annotated[str | None, Parameter(allow_leading_hyphen=False)]
 MOST = 2**31 - 1
 RowNumber = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))]
 Reason = Annotated[str | None, Parameter(help="Only what was set aside with this in its reason.")]
@@ -71,6 +72,105 @@ def demo(*, port: Port = None) -> int:
     from deployments.demo import demo
 
     return demo(port)
+
+
+@app.command(name="new", group=start)
+def new_workflow(
+    name: str,
+    /,
+    *,
+    like: Annotated[str | None, Parameter(help="What it is copied from: tickets or mail.")] = None,
+    sentence: Answer = None,
+    owner: Answer = None,
+    minutes: Answer = None,
+    failure_rate: Answer = None,
+    on_garbage: Answer = None,
+    on_outage: Answer = None,
+    on_rate_limit: Answer = None,
+    usd_per_run: Answer = None,
+    usd_per_day: Answer = None,
+    usd_per_month: Answer = None,
+    company: Annotated[str | None, Parameter(help="How the prompt names us. By default as the others do.")] = None,
+    label: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="Another name for a label, as in problem=bug; may be given again."),
+    ] = (),
+    yes: Annotated[bool, Parameter(negative="", help="Ask nothing: take these options, and defaults.")] = False,
+    undo: Annotated[bool, Parameter(negative="", help="Take it back, if nobody has changed it.")] = False,
+) -> int:
+    """Make a workflow that works at once: flows/NAME.py, prompts/NAME/ with cases, its entry in prefect.yaml.
+
+    It is a copy of a working one, with your answers on its card. In a terminal it asks them; Enter takes what is shown.
+
+    tickets: HubSpot's new tickets get a category, a priority and a note; Slack hears of the urgent ones.
+
+    mail: e-mails under a Gmail label get another label, and a drafted reply that waits for a person.
+
+    Parameters
+    ----------
+    name:
+        Such as ticket-tagging. File, flow, prompt folder and deployment carry it.
+    sentence:
+        What it does, in one sentence.
+    owner:
+        The e-mail address of the one person who answers for it.
+    minutes:
+        How long one record takes by hand.
+    failure_rate:
+        How many go wrong by hand, as in 10%.
+    on_garbage:
+        What happens when the model's answer is unusable.
+    on_outage:
+        What happens when a vendor is down.
+    on_rate_limit:
+        What happens when a vendor asks to wait.
+    usd_per_run:
+        The most dollars that one run may spend on models.
+    usd_per_day:
+        And a day.
+    usd_per_month:
+        And a month.
+    """
+    from deployments.running import use
+    from deployments.stack import PREFECT_SETTINGS
+
+    use(PREFECT_SETTINGS)  # read when Prefect is imported, which would tell of its telemetry
+    from deployments import new
+
+    if undo:
+        return new.undo(name)
+    given = {
+        "sentence": sentence,
+        "owner": owner,
+        "baseline.minutes": minutes,
+        "baseline.failure_rate": failure_rate,
+        "on_garbage": on_garbage,
+        "on_outage": on_outage,
+        "on_rate_limit": on_rate_limit,
+        "usd_per_run": usd_per_run,
+        "usd_per_day": usd_per_day,
+        "usd_per_month": usd_per_month,
+    }
+    known = {path: said for path, said in given.items() if said is not None}
+    return new.new(name, like=like, given=known, labels=label, company=company, yes=yes)
+
+
+@app.command(name="try", group=start)
+def try_workflow(
+    workflow: str,
+    /,
+    *,
+    limit: Annotated[int, Parameter(help="How many records it takes at most.", validator=Number(gte=1, lte=1000))] = 10,
+    stay: Annotated[bool, Parameter(negative="", help="Stay until Ctrl-C, so that you can decide.")] = False,
+) -> int:
+    """Run one workflow once on the pretend company: no account, no key. It starts afresh each time.
+
+    It prints what came in, what would be done about it, and what waits for you. Exit code 1 when your own code
+    failed: it says where.
+    """
+    from deployments.try_it import try_it
+
+    return try_it(workflow, limit=limit, stay=stay)
 
 
 @app.command(group=start)
@@ -1021,7 +1121,7 @@ def main() -> None:
     """Entry of the `signoff` command: known errors become one line on stderr and exit code 1."""
     from deployments.known_errors import exit_code_of
 
-    if sys.argv[1:2] not in ([], ["demo"], ["up"], ["-h"], ["--help"], ["--version"]):
+    if sys.argv[1:2] not in ([], ["demo"], ["new"], ["try"], ["up"], ["-h"], ["--help"], ["--version"]):
         from deployments.running import find_running
 
         find_running()

@@ -38,8 +38,8 @@ def demo(port: int | None) -> int:
     return 0
 
 
-class _Demo:
-    """One run of the demo. Made after `use`, so that everything imported here sees the demo's settings."""
+class Show:
+    """What is told of a stack with the pretend company. Made after `use`, so that all it imports sees its settings."""
 
     def __init__(self, stack: Stack, began: float) -> None:
         from blocks.ledger import Ledger
@@ -50,6 +50,58 @@ class _Demo:
         self.views = views
         self.ledger = Ledger.open()
         self.sandbox_url = ""
+
+    def inbox(self, owner: str) -> list[str]:
+        """Start the page where everything that waits is decided on; what to say of it. The forms do without."""
+        from deployments.inbox.open import MINUTES, link_for
+
+        try:
+            with self.views.console.status("Starting the inbox ..."):
+                url = self.stack.start_receiver(free_port(RECEIVER_PORT))
+        except StackError as error:
+            return [f"\nThe inbox did not start: {error}"]
+        self.stack.announce()
+        return [
+            f"\nSign off what waits, in the browser, as {owner} (once, within {MINUTES} minutes):",
+            f"  {link_for(owner, url)}",
+        ]
+
+    def stay(self, owner: str) -> None:
+        """Say where all that waits can be seen and decided on, and stay until Ctrl-C."""
+        from deployments.reap import reaping
+
+        self.say(
+            "or in another terminal:\n"
+            f"  .venv/bin/signoff inbox --as {owner}\n"
+            "  .venv/bin/signoff approvals list\n"
+            "  .venv/bin/signoff approvals approve NUMBER\n"
+            f"All that waits: {self.stack.url}/runs?state=Suspended\n"
+            f"What the pretend company sees (sent mail, CRM): {self.sandbox_url}\n"
+            "Ctrl-C stops everything."
+        )
+        with reaping(local=True):
+            wait_for_the_end()
+        self.say("Stopping ...")
+
+    def quote(self, text: str) -> None:
+        """A mail's text, its lines wrapped between words."""
+        for line in self.views.printable(text, lines=True).splitlines():
+            for part in textwrap.wrap(line, QUOTED, break_long_words=False, break_on_hyphens=False) or [""]:
+                self.say(f"  | {part}")
+
+    def step(self, status: Status, text: str) -> None:
+        """Say what is done now: beside the wheel in a terminal, elsewhere on a line."""
+        if not self.views.console.is_terminal:
+            self.say(f"{text} ...")
+        status.update(f"{text} ...")
+
+    def say(self, text: str) -> None:
+        """Print a text as it is."""
+        self.views.console.print(text, markup=False, soft_wrap=True)
+
+
+class _Demo(Show):
+    """One run of the demo."""
 
     def run(self, *, stay: bool) -> None:
         """The whole of it."""
@@ -70,7 +122,7 @@ class _Demo:
             self._run(status, "meeting-notes", "Reading the transcripts of meetings")
         self._print_notes()
         if stay:
-            self._stay()
+            self._stay_up()
         else:
             self._approve_one()
 
@@ -79,12 +131,12 @@ class _Demo:
         from sandbox.company import load
 
         if self.stack.port != PORT:
-            self._say(f"Port {PORT} is in use, so the Prefect server of this demo is on port {self.stack.port}.")
-        self._step(status, "Starting the pretend company and the Prefect server")
+            self.say(f"Port {PORT} is in use, so the Prefect server of this demo is on port {self.stack.port}.")
+        self.step(status, "Starting the pretend company and the Prefect server")
         self.sandbox_url = self.stack.start_sandbox()
         self.stack.start_server()
         self.stack.announce()
-        self._step(status, "Putting the deployments on the server, connecting the pretend accounts")
+        self.step(status, "Putting the deployments on the server, connecting the pretend accounts")
         self.stack.deploy()
         connect(self.sandbox_url, load().mailbox)
         self.stack.start_worker()
@@ -97,13 +149,13 @@ class _Demo:
         every = cards()
         for number, card in enumerate(every, 1):
             how_far = f"{number} of {len(every)}, {card.prompt}"
-            self._step(status, f"Trying the prompts on their held-out cases ({how_far})")
+            self.step(status, f"Trying the prompts on their held-out cases ({how_far})")
             measured(self.ledger, card)
 
     def _run(self, status: Status, name: str, what: str) -> None:
         from prefect.client.orchestration import get_client
 
-        self._step(status, f"{what}: signoff run {name}")
+        self.step(status, f"{what}: signoff run {name}")
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(f"{name}/{name}")
             run = client.create_flow_run_from_deployment(deployment.id)
@@ -142,7 +194,7 @@ class _Demo:
         rows = report.of_records(self.ledger, ids)
         self.views.console.print(self.views.records_table(rows))
         self.views.summary(rows)
-        self._say(f"\nThe table was there {time.monotonic() - self.began:.0f} s after the start.")
+        self.say(f"\nThe table was there {time.monotonic() - self.began:.0f} s after the start.")
 
     def _print_answers(self) -> None:
         """What became of the support tickets, and one answer as it would be sent."""
@@ -156,8 +208,8 @@ class _Demo:
             reply = session.scalars(replies.order_by(Action.id)).first()
         self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
         if reply:
-            self._say(f"#{reply.id}, {self.views.printable(reply.title)}, as it waits for sign-off:")
-            self._quote(str(reply.payload["body"]))
+            self.say(f"#{reply.id}, {self.views.printable(reply.title)}, as it waits for sign-off:")
+            self.quote(str(reply.payload["body"]))
 
     def _print_agent(self) -> None:
         """What the billing agent did about one overdue invoice, step by step, and what it waits for."""
@@ -170,9 +222,9 @@ class _Demo:
             ids = list(session.scalars(mine))
         self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
         if ids:
-            self._say(f"What the agent did about #{ids[0]} (signoff ledger steps {ids[0]}):")
+            self.say(f"What the agent did about #{ids[0]} (signoff ledger steps {ids[0]}):")
             for line in of_record(self.ledger, ids[0]):
-                self._say(f"  {line}")
+                self.say(f"  {line}")
 
     def _print_notes(self) -> None:
         """What became of the transcripts, and one set of notes as a guest would get it."""
@@ -186,15 +238,15 @@ class _Demo:
             mail = session.scalars(mails.order_by(Action.id)).first()
         self.views.console.print(self.views.records_table(report.of_records(self.ledger, ids)))
         if mail:
-            self._say(f"#{mail.id}, the notes for a guest, as they wait for sign-off:")
-            self._quote(str(mail.payload["body"]))
+            self.say(f"#{mail.id}, the notes for a guest, as they wait for sign-off:")
+            self.quote(str(mail.payload["body"]))
 
     def _say_why_it_waits(self) -> None:
         from deployments.cards import cards
         from deployments.evidence import assessed
         from deployments.waiting import waiting
 
-        self._say(f"What waits is on {len(self.views.forms(waiting(self.ledger)))} forms.")
+        self.say(f"What waits is on {len(self.views.forms(waiting(self.ledger)))} forms.")
         behind: list[str] = []
         for card in cards():
             found = assessed(self.ledger, card)
@@ -202,20 +254,19 @@ class _Demo:
                 behind.append(card.workflow)
         if behind:
             names = ", ".join(behind)
-            self._say(
+            self.say(
                 f"In {names} a person decides everything: the built-in model has earned no more yet.\n"
                 f"What is missing: .venv/bin/signoff evidence {behind[0]}"
             )
 
-    def _stay(self) -> None:
+    def _stay_up(self) -> None:
         from deployments.cards import cards
-        from deployments.reap import reaping
         from deployments.waiting import ui_url, waiting
 
         owner = next(card.owner for card in cards() if card.workflow == "lead-triage")
-        for line in self._inbox(owner):
-            self._say(line)
-        self._say("Each has a form in Prefect as well (open one and press Resume):")
+        for line in self.inbox(owner):
+            self.say(line)
+        self.say("Each has a form in Prefect as well (open one and press Resume):")
         replies = [
             *waiting(self.ledger, workflow="support-answer", kind="gmail.send_reply")[:2],
             *waiting(self.ledger, workflow="billing-agent", kind="gmail.send_reminder")[:1],
@@ -223,34 +274,8 @@ class _Demo:
             *waiting(self.ledger, workflow="lead-triage", kind="gmail.send_reply")[:3],
         ]
         for action in replies:
-            self._say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
-        self._say(
-            "or in another terminal:\n"
-            f"  .venv/bin/signoff inbox --as {owner}\n"
-            "  .venv/bin/signoff approvals list\n"
-            "  .venv/bin/signoff approvals approve NUMBER\n"
-            f"All that waits: {self.stack.url}/runs?state=Suspended\n"
-            f"What the pretend company sees (sent mail, CRM): {self.sandbox_url}\n"
-            "Ctrl-C stops everything."
-        )
-        with reaping(local=True):
-            wait_for_the_end()
-        self._say("Stopping ...")
-
-    def _inbox(self, owner: str) -> list[str]:
-        """Start the page where everything that waits is decided on; what to say of it. The forms do without."""
-        from deployments.inbox.open import MINUTES, link_for
-
-        try:
-            with self.views.console.status("Starting the inbox ..."):
-                url = self.stack.start_receiver(free_port(RECEIVER_PORT))
-        except StackError as error:
-            return [f"\nThe inbox did not start: {error}"]
-        self.stack.announce()
-        return [
-            f"\nSign off what waits, in the browser, as {owner} (once, within {MINUTES} minutes):",
-            f"  {link_for(owner, url)}",
-        ]
+            self.say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
+        self.stay(owner)
 
     def _approve_one(self) -> None:
         from deployments.waiting import ui_url, waiting
@@ -258,8 +283,8 @@ class _Demo:
         from tasks import approvals
 
         action = waiting(self.ledger, workflow="lead-triage", kind="gmail.send_reply")[0]
-        self._say(f"\nNo terminal, so one waits no longer: approving #{action.id}, {action.title}")
-        self._say(f"  (its form: {self.views.form_link(action, ui_url())})")
+        self.say(f"\nNo terminal, so one waits no longer: approving #{action.id}, {action.title}")
+        self.say(f"  (its form: {self.views.form_link(action, ui_url())})")
         approvals.respond(
             self.ledger, action.id, approve=True, approver="signoff demo", comment="Approved by the demo itself."
         )
@@ -270,22 +295,8 @@ class _Demo:
             time.sleep(0.2)
         with Sandbox(self.sandbox_url) as sandbox:
             sent = next(mail for mail in sandbox.sent() if mail.thread_id == action.payload["thread_id"])
-        self._say(
+        self.say(
             f"Carried out {time.monotonic() - began:.0f} s later. In the pretend company's SENT, in the same thread:\n"
             f"  To: {sent.to}\n  Subject: {sent.subject}"
         )
-        self._quote(sent.body)
-
-    def _quote(self, text: str) -> None:
-        """A mail's text, its lines wrapped between words."""
-        for line in self.views.printable(text, lines=True).splitlines():
-            for part in textwrap.wrap(line, QUOTED, break_long_words=False, break_on_hyphens=False) or [""]:
-                self._say(f"  | {part}")
-
-    def _step(self, status: Status, text: str) -> None:
-        if not self.views.console.is_terminal:
-            self._say(f"{text} ...")
-        status.update(f"{text} ...")
-
-    def _say(self, text: str) -> None:
-        self.views.console.print(text, markup=False, soft_wrap=True)
+        self.quote(sent.body)

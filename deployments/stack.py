@@ -150,6 +150,15 @@ class Stack:
         Raises:
             StackError: a port is taken, the database cannot be used, or a server did not come up.
         """
+        self.launch_server()
+        self.wait_for_server()
+
+    def launch_server(self) -> None:
+        """Start Prefect's server, or several and their services, and return at once.
+
+        Raises:
+            StackError: a port is taken, or the database cannot be used.
+        """
         for port in self.ports:
             if busy(port):
                 used = f"port {port} is in use{_by_prefect(self._local(port))}"
@@ -163,12 +172,30 @@ class Stack:
                 self._start(_nth("server", number), [*command, "--no-services"], PREPARED)
             else:
                 self._start("server", command)
+
+    def wait_for_server(self) -> None:
+        """Wait until the servers answer.
+
+        Raises:
+            StackError: one did not come up.
+        """
         for number, port in enumerate(self.ports, 1):
             url = self._local(port)
             self.wait_for(_nth("server", number), lambda url=url: answers(f"{url}/api/health"))  # type: ignore[misc]
             # Two that start at once both find the port free: the second one's answers come from the first one's server.
-            if server_home(url, self.password) != self.home / "prefect":
+            if self._home_of(url, _nth("server", number)) != self.home / "prefect":
                 raise StackError(f"port {port} was taken by another Prefect server meanwhile: choose another --port")
+
+    def _home_of(self, url: str, name: str) -> Path | None:
+        """Where the server at `url` keeps its state, once it says so: on a busy machine its first answers are late."""
+        found: list[Path | None] = []
+
+        def says() -> bool:
+            found.append(server_home(url, self.password))
+            return found[-1] is not None
+
+        self.wait_for(name, says)
+        return found[-1]
 
     def announce(self) -> None:
         """Let commands in other terminals find this stack while it is up."""
@@ -207,12 +234,29 @@ class Stack:
         Raises:
             StackError: it did not come up.
         """
-        ready = self.home / "sandbox.json"
-        ready.unlink(missing_ok=True)
-        self._start("sandbox", [sys.executable, "-m", "sandbox", "--port", str(port), "--ready-file", str(ready)])
+        self.launch_sandbox(port)
+        return self.wait_for_sandbox()
+
+    def launch_sandbox(self, port: int = 0) -> None:
+        """Start the pretend company, and return at once."""
+        self._sandbox_is_ready.unlink(missing_ok=True)
+        ready = ["--ready-file", str(self._sandbox_is_ready)]
+        self._start("sandbox", [sys.executable, "-m", "sandbox", "--port", str(port), *ready])
+
+    def wait_for_sandbox(self) -> str:
+        """Wait until the pretend company answers; returns its address.
+
+        Raises:
+            StackError: it did not come up.
+        """
+        ready = self._sandbox_is_ready
         self.wait_for("sandbox", lambda: ready.exists() and ready.read_text().endswith("}"))
         url: str = json.loads(ready.read_text())["url"]
         return url
+
+    @property
+    def _sandbox_is_ready(self) -> Path:
+        return self.home / "sandbox.json"
 
     def deploy(self) -> None:
         """Put every deployment of `prefect.yaml` on the server.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -20,6 +21,8 @@ from tasks.card import Card, Stage, Writes
 from tasks.plain import plain, quoted
 from tasks.run import Run
 from tasks.verb import verb
+
+log = logging.getLogger(__name__)
 
 EDITED = "Its links, addresses and numbers were compared with the record. What you change is yours and is not."
 """What an approver is told about a text that may be edited."""
@@ -56,8 +59,9 @@ def check(run: Run, ids: Sequence[int], decide: Decide, explain: Explain) -> Non
         try:
             wanted += rows(run, record, decide(record), explain, costs.get(record.id, Decimal(0)))
             changes.append({"id": record.id, "state": records.GATED, "reason": None})
-        except Exception as error:  # noqa: BLE001 - `decide` is the builder's own code: one record must not stop them all
+        except Exception as error:
             why = f"no action could be made of it: {type(error).__name__}: {error}"
+            log.warning("record %s: no action could be made of it", record.id, exc_info=error)
             changes.append(records.quarantine(record.id, why))
     with run.ledger.write() as session:
         mine = _still_mine(session, run, ids)

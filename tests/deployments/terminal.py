@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,9 +36,9 @@ class Terminal:
         self._raw = ""
         self._at = 0
 
-    def see(self, pattern: str) -> re.Match[str]:
+    def see(self, pattern: str, seconds: float = SECONDS) -> re.Match[str]:
         """Wait until it shows this, wherever its lines are broken, after what was waited for before."""
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + seconds
         wanted = re.compile(pattern.replace(" ", r"\s+"), re.DOTALL)
         while not (found := wanted.search(self.seen, self._at)):
             if not self._read(until):
@@ -78,8 +79,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Terminal]:
-    """Run `signoff ...` in a terminal."""
+def terminal(*arguments: str, environment: dict[str, str], cwd: Path = ROOT) -> Iterator[Terminal]:
+    """Run `signoff ...` in a terminal; with `cwd`, in another checkout, which the environment's PYTHONPATH names."""
     ours, its = pty.openpty()
     ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     streams: dict[str, Any] = {"stdin": its, "stdout": its, "stderr": its}
@@ -88,7 +89,7 @@ def terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Terminal]
     ours_ignores = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment | {"TERM": "xterm"}, start_new_session=True, **streams
+            command, cwd=cwd, env=environment | {"TERM": "xterm"}, start_new_session=True, **streams
         )
     finally:
         signal.signal(signal.SIGINT, ours_ignores)

@@ -1,0 +1,227 @@
+"""`signoff new`: a working workflow, copied from a starter, with the checklist filled in."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from deployments import new_names, new_questions, new_source, new_unit, new_yaml, views
+from deployments.cards import declared_deployments
+from deployments.check import look_at
+from deployments.errors import CommandError
+from deployments.new_questions import QUESTIONS, Question
+from deployments.new_unit import Starter, Unit, Wanted
+from deployments.running import ROOT
+from tasks import flow_cards
+from tasks.card import Card
+
+AS_THEY_ARE = "as they are"
+
+
+def new(
+    name: str,
+    *,
+    like: str | None,
+    given: Mapping[str, str],
+    labels: Sequence[str],
+    company: str | None,
+    yes: bool,
+) -> int:
+    """Ask what is not given, write the workflow, check it, and say what comes next; 1 when the check finds anything.
+
+    Args:
+        name: the new workflow's.
+        like: the starter that is copied; asked for, or the first one, without.
+        given: answers in words, by where they stand on the card.
+        labels: new names of the starter's labels, as `problem=bug`.
+        company: how the prompt names us; by default as the other workflows have it.
+        yes: ask nothing.
+
+    Raises:
+        CommandError: the name or an answer will not do, or a file cannot be written; nothing was written.
+    """
+    with new_unit.alone():
+        for half in new_unit.mend():
+            say(f"What an earlier call had left half of {half} was removed.")
+        name = new_names.checked(name)
+        if name in new_yaml.names(new_yaml.read(ROOT / new_yaml.FILE)):
+            raise CommandError(f"prefect.yaml has a deployment called {name} already: choose another name")
+        walk = _Walk(name, asks=not yes and sys.stdin.isatty() and sys.stdout.isatty())
+        wanted = walk.wanted(like, given, labels, company)
+        made = new_unit.unit(wanted)
+        new_unit.write(made)
+        problems = _problems(made)
+    _tell(made, problems)
+    return 1 if problems else 0
+
+
+def undo(name: str) -> int:
+    """Take back a workflow that nobody has changed since it was made.
+
+    Raises:
+        CommandError: it was not made here, or something of it was changed; nothing was taken back.
+    """
+    with new_unit.alone():
+        gone = new_unit.undo(name.replace("_", "-"))
+    say("Taken back: " + ", ".join(gone) + ".")
+    return 0
+
+
+class _Walk:
+    """The questions, one after the other; the answers that were given already are not asked for."""
+
+    def __init__(self, name: str, *, asks: bool) -> None:
+        self.name, self.asks = name, asks
+
+    def wanted(self, like: str | None, given: Mapping[str, str], labels: Sequence[str], company: str | None) -> Wanted:
+        """What the new workflow is to be."""
+        if self.asks:
+            say(f"A new workflow, {self.name}.")
+            say("Enter takes what is shown. Ctrl-C ends it, and nothing is written.")
+        house = of_the_others()
+        starter = self._starter(like)
+        card = self._card(starter, given, {"owner": house.owner} if house.owner else {})
+        card |= {"allowed": house.allowed} if house.allowed else {}
+        return Wanted(
+            name=self.name,
+            like=starter,
+            card=card,
+            company=company or house.company,
+            labels=self._labels(starter, labels),
+        )
+
+    def _starter(self, like: str | None) -> Starter:
+        found = {starter.name: starter for starter in new_unit.starters()}
+
+        def known(said: str) -> Starter:
+            if said not in found:
+                raise CommandError(f"there is no starter {views.printable(said)!r}; there are {', '.join(found)}")
+            return found[said]
+
+        if like is not None or not self.asks:
+            return known(like or next(iter(found)))
+        says = "; ".join(f"{starter.name}: {starter.says}" for starter in found.values())
+        picked: Starter = new_questions.asked(f"Which one is it like? {says}", next(iter(found)), known)
+        return picked
+
+    def _card(self, starter: Starter, given: Mapping[str, str], usual: Mapping[str, str]) -> dict[str, object]:
+        answers: dict[str, object] = {}
+        for question in QUESTIONS:
+
+            def check(said: str, question: new_questions.Question = question) -> object:
+                found = new_questions.value_of(question, said)
+                if question.field.startswith("usd_"):
+                    new_questions.ceilings_fit(answers | {question.path: found})
+                return found
+
+            default = usual.get(question.path) or _default(starter.flow.CARD, question.path)
+            if question.path in given:
+                answers[question.path] = _named(question, check, given[question.path])
+            elif self.asks:
+                answers[question.path] = new_questions.asked(question.text, default, check)
+            else:
+                answers[question.path] = _named(question, check, default)
+        return answers
+
+    def _labels(self, starter: Starter, given: Sequence[str]) -> dict[str, str]:
+        if given or not self.asks:
+            return new_questions.labels_of(",".join(given), starter.labels)
+        text = (
+            f"The model chooses from: {', '.join(starter.labels)}. Other names for them? As in "
+            f"{starter.labels[0]}=bug, {starter.labels[-1]}=idea. (Others than these: README, Add your own.)"
+        )
+        found: dict[str, str] = new_questions.asked(
+            text, AS_THEY_ARE, lambda said: new_questions.labels_of(said.replace(AS_THEY_ARE, ""), starter.labels)
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class House:
+    """What the workflows that are there have in common, most of them: a new one begins with it."""
+
+    owner: str | None = None
+    company: str | None = None
+    allowed: tuple[str, ...] = ()
+
+
+def of_the_others() -> House:
+    """Read off the flow files, none of which is run: one that is broken today is no hindrance."""
+    found: dict[str, Counter[object]] = {"owner": Counter(), "COMPANY": Counter(), "allowed": Counter()}
+    for path in flow_cards.files(ROOT / "flows"):
+        with suppress(SyntaxError, ValueError, OSError):
+            for name, value in new_source.constants(path.read_text(encoding="utf-8"), found):
+                found[name][value] += 1
+    owner, company, allowed = (next((value for value, _ in each.most_common(1)), None) for each in found.values())
+    return House(
+        owner=str(owner) if owner else None,
+        company=str(company) if company else None,
+        allowed=allowed if isinstance(allowed, tuple) else (),
+    )
+
+
+def _default(card: Card, path: str) -> str:
+    """What the starter's card says there, in words."""
+    value: object = card
+    for name in path.split("."):
+        value = getattr(value, name)
+    if path == "baseline.failure_rate" and isinstance(value, float):
+        return f"{value:.0%}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _named(question: Question, check: Callable[[str], object], said: str) -> object:
+    """The value of an option, whose refusal names it."""
+    try:
+        return check(said)
+    except CommandError as error:
+        raise CommandError(f"{question.option}: {error}") from None
+
+
+def _problems(made: Unit) -> list[str]:
+    """What `signoff check` finds. A workflow that cannot even be read is taken back."""
+    importlib.invalidate_caches()
+    try:
+        return look_at(made.flow_path, declared_deployments()).problems
+    except BaseException:
+        new_unit.undo(made.name)
+        raise
+
+
+def _tell(made: Unit, problems: Sequence[str]) -> None:
+    """What is there, whether it is complete, and what to do now."""
+    module = new_names.module_of(made.name)
+    for problem in problems:
+        views.errors.print(f"flows/{module}.py: {problem}", markup=False, soft_wrap=True)
+    complete = "" if problems else " `signoff check` finds nothing wrong with it."
+    command = ".venv/bin/signoff"
+    say(
+        f"\n{made.name} is there.{complete}\n"
+        f"  flows/{module}.py\n"
+        "      its card; what it reads, and in decide() what it does about it\n"
+        f"  prompts/{module}/\n"
+        f"      what the model is told, what it answers, and {made.cases} cases\n"
+        f"  {new_yaml.FILE}\n"
+        "      its deployment and schedule\n"
+        "\n"
+        "Run it on the pretend company, with no account and no key:\n"
+        f"  {command} try {made.name}\n"
+        "Change it as you like, and try again:\n"
+        "  a label    answer.py lists it, prompt.md says what it means, cases.jsonl has\n"
+        "             a dozen examples of it, the flow file says what is done about it\n"
+        "  an action  decide() in the flow file wants it, a line of the card's writes\n"
+        "             allows it\n"
+        "On your own accounts it only watches (shadow) until somebody says:\n"
+        f"  {command} stage {made.name} gated\n"
+        "Take it back, as long as nothing of it is changed:\n"
+        f"  {command} new {made.name} --undo"
+    )
+
+
+def say(text: str) -> None:
+    """Print a text as it is."""
+    views.console.print(text, markup=False, soft_wrap=True)

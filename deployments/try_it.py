@@ -1,0 +1,347 @@
+"""`signoff try`: one workflow, once, on the pretend company, with no account and no key."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import inspect
+import logging
+import os
+import shutil
+import sqlite3
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from deployments.demo import QUOTED, Show
+from deployments.errors import CommandError
+from deployments.machine import ends_cleanly, free_port
+from deployments.running import HOME, ROOT, refuse_a_second, use
+from deployments.stack import POOL, Stack, create_pool
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+    from blocks.ledger import Action
+    from tasks.card import Card
+
+TRY_PORT = 4250
+"""Not the usual one: a command in another terminal that finds no stack of ours must not turn to this server."""
+
+LOOK_SECONDS = 0.5
+LONGEST = 300
+"""Characters of a fact that are shown; the form shows all of it."""
+
+LOGGING = "PREFECT_LOGGING_LEVEL"
+
+
+def try_it(name: str, *, limit: int, stay: bool) -> int:
+    """Run the workflow and print what it did, would have done and set aside; 1 when its own code is at fault.
+
+    Raises:
+        CommandError: there is no such workflow, or another try is on.
+        StackError: a process did not come up, or with `stay`, a stack is up already.
+    """
+    workflow = chosen(name)
+    home = HOME / "try"
+    if stay:
+        refuse_a_second()
+    with alone(home), ends_cleanly():
+        began = time.monotonic()
+        Stack(home).stop_leftovers()
+        stack = Stack(home, free_port(TRY_PORT))
+        # In this process only: what goes wrong is told here, without Prefect's traceback.
+        use(stack.environment | {LOGGING: "CRITICAL"})
+        forget(home)
+        with stack:
+            return _Try(stack, began, workflow, limit).run(stay=stay)
+
+
+def chosen(name: str) -> str:
+    """The workflow's module under flows/.
+
+    Raises:
+        CommandError: there is none, or it serves the others and has nothing to try.
+    """
+    from tasks import flow_cards
+
+    wanted = name.replace("-", "_")
+    there = [path.stem for path in flow_cards.files(ROOT / "flows")]
+    workflows = [stem for stem in there if "CARD = " in (ROOT / "flows" / f"{stem}.py").read_text(encoding="utf-8")]
+    names = ", ".join(stem.replace("_", "-") for stem in workflows)
+    if wanted not in there:
+        raise CommandError(f"there is no workflow {name}; there are {names}")
+    if wanted not in workflows:
+        raise CommandError(f"{name} serves the workflows and cannot be tried by itself; there are {names}")
+    return wanted
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Hold the folder, in which two at a time would take each other's files away.
+
+    Raises:
+        CommandError: another process holds it.
+    """
+    from deployments.password import make_private
+
+    make_private(home)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError("another `signoff try` is on: wait for its end, or stop it with Ctrl-C") from None
+        yield
+
+
+def forget(home: Path) -> None:
+    """Forget what an earlier try has left; Prefect's database begins as a new one that is migrated already."""
+    for name in ("ledger.db", "library.db"):
+        for path in home.glob(f"{name}*"):
+            path.unlink()
+    shutil.rmtree(home / "prefect", ignore_errors=True)
+    (home / "prefect").mkdir(mode=0o700)
+    if (ready := prepared(home)).exists():
+        shutil.copyfile(ready, home / "prefect" / "prefect.db")
+
+
+def prepared(home: Path) -> Path:
+    """Where an empty database of this Prefect is kept: to migrate a new one takes longer than all the rest."""
+    from importlib.metadata import version
+
+    return home / f"prefect-{version('prefect')}.db"
+
+
+def keep_prepared(home: Path) -> None:
+    """Keep the database of a server that has done nothing yet, unless that was done."""
+    ready = prepared(home)
+    if ready.exists():
+        return
+    for older in home.glob("prefect-*.db"):
+        older.unlink()
+    beside = ready.with_suffix(".part")
+    beside.unlink(missing_ok=True)
+    with closing(sqlite3.connect(home / "prefect" / "prefect.db")) as theirs, closing(sqlite3.connect(beside)) as ours:
+        theirs.backup(ours)
+    os.replace(beside, ready)
+
+
+@dataclass
+class _Unit:
+    """The workflow that is tried."""
+
+    module: ModuleType
+    card: Card
+    function: Flow[..., Any]
+
+
+class _Try(Show):
+    """One try. Made after `use`, so that everything imported here sees its settings."""
+
+    def __init__(self, stack: Stack, began: float, workflow: str, limit: int) -> None:
+        super().__init__(stack, began)
+        self.workflow, self.limit = workflow, limit
+        talkative = logging.getLogger("great_expectations")
+        talkative.propagate = False
+        talkative.addHandler(logging.NullHandler())
+
+    def run(self, *, stay: bool) -> int:
+        """The whole of it."""
+        with self.views.console.status("Starting ...") as status:
+            self.step(status, f"Looking at flows/{self.workflow}.py")
+            # The processes start meanwhile: they need none of it.
+            self.stack.launch_server()
+            self.stack.launch_sandbox()
+            unit = self._load()
+            if unit is None:
+                return 1
+            self.step(status, "Starting the pretend company and the Prefect server")
+            self._start(unit)
+            self.step(status, f"Running {unit.card.workflow}")
+            with watched(self, status, unit.card.workflow):
+                wrong = self._run(unit)
+        self._show(unit)
+        for text in wrong:
+            self.views.errors.print(f"\n{text}", markup=False, soft_wrap=True)
+        self.say(f"\nIt took {time.monotonic() - self.began:.0f} s.")
+        if stay:
+            self._stay_up(unit)
+        elif not wrong:
+            self.say(f"To decide on what waits, in the browser:\n  .venv/bin/signoff try {unit.card.workflow} --stay")
+        return 1 if wrong else 0
+
+    def _load(self) -> _Unit | None:
+        """Import the workflow; None, once what is wrong with it is told."""
+        import prompts
+        from deployments.cards import declared_deployments
+        from deployments.check import look_at
+
+        file = ROOT / "flows" / f"{self.workflow}.py"
+        try:
+            finding = look_at(file, declared_deployments())
+            module = importlib.import_module(f"flows.{self.workflow}")
+        except Exception as error:
+            if not self._tell(error):
+                raise
+            return None
+        for problem in finding.problems:
+            self.views.errors.print(f"flows/{file.name}: {problem}", markup=False, soft_wrap=True)
+        if finding.problems or finding.card is None:
+            return None
+        assert prompts.load(finding.card.prompt).cases  # a case that does not fit is told now, not in the middle
+        return _Unit(module, finding.card, getattr(module, self.workflow))
+
+    def _tell(self, error: BaseException) -> bool:
+        from deployments.try_errors import told
+
+        text = told(error)
+        if text:
+            self.views.errors.print(text, markup=False, soft_wrap=True)
+        return text is not None
+
+    def _start(self, unit: _Unit) -> None:
+        from deployments.pretend import connect
+        from deployments.try_arrivals import bring
+        from sandbox.company import load
+
+        self.stack.wait_for_server()
+        keep_prepared(self.stack.home)
+        self.sandbox_url = self.stack.wait_for_sandbox()
+        create_pool()
+        deploy("perform_action", self.workflow)
+        connect(self.sandbox_url, load().mailbox)
+        for sentence in bring(self.sandbox_url, unit.module, unit.card, self.limit):
+            self.say(sentence)
+        self._read_documents(unit)
+
+    def _read_documents(self, unit: _Unit) -> None:
+        from tasks import retrieve
+
+        if retrieve in vars(unit.module).values():
+            self.say("The company's documents are read first, which it answers from.")
+            importlib.import_module("flows.index_documents").index_documents()
+
+    def _run(self, unit: _Unit) -> list[str]:
+        """Run it; what was wrong with the builder's own code."""
+        from deployments.try_errors import heard, told
+
+        takes_limit = "limit" in inspect.signature(unit.function.fn).parameters
+        with heard("tasks.gate") as ear:
+            try:
+                unit.function(**({"limit": self.limit} if takes_limit else {}))
+            except Exception as error:
+                if not (text := told(error)):
+                    raise
+                return [text]
+        return [f"{text}\n    set aside for it: {many(count, 'record')}" for text, count in ear.found.items()]
+
+    def _show(self, unit: _Unit) -> None:
+        """The table of the records, and what each would have had done."""
+        from blocks.ledger import Action, Record
+        from tasks import report
+
+        with self.ledger.read() as session:
+            mine = sa.select(Record.id).where(Record.workflow == unit.card.workflow).order_by(Record.id)
+            ids = list(session.scalars(mine))
+            actions = session.scalars(sa.select(Action).where(Action.record_id.in_(ids)).order_by(Action.id)).all()
+        if not ids:
+            self.say("Nothing came in that is this workflow's: the pretend company has no work for it.")
+            return
+        rows = report.of_records(self.ledger, ids)
+        self.views.console.print(self.views.records_table(rows))
+        for action in actions:
+            self._show_action(action)
+        waits = sum(action.state == "waiting" for action in actions)
+        aside = sum(row.state == "quarantined" for row in rows)
+        done, refused = sum(len(row.done) for row in rows), sum(action.state == "refused" for action in actions)
+        self.say(
+            f"\n{many(len(rows), 'record')} came in, {aside} of them set aside.\n"
+            f"{many(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
+        )
+
+    def _show_action(self, action: Action) -> None:
+        """One action, with the facts that its form shows."""
+        from tasks import actions
+
+        state = {"waiting": "waits for a person"}.get(action.state, action.state)
+        reason = f": {self.views.printable(action.reason)}" if action.reason else ""
+        self.say(f"\n#{action.id} {self.views.printable(action.title)} (record {action.record_id}) {state}{reason}")
+        wanted = actions.load(action.kind, action.payload)
+        for label, value in wanted.preview().items():
+            fact = f"{label}: {cut(self.views.printable(value))}"
+            for line in textwrap.wrap(fact, QUOTED, initial_indent="  ", subsequent_indent="    "):
+                self.say(line)
+        if wanted.editable:
+            self.quote(str(getattr(wanted, wanted.editable)))
+
+    def _stay_up(self, unit: _Unit) -> None:
+        from deployments.waiting import ui_url, waiting
+
+        os.environ.pop(LOGGING)  # the worker's log is read when something is wrong
+        with self.views.console.status("Starting the worker ..."):
+            self.stack.start_worker()
+        for line in self.inbox(unit.card.owner):
+            self.say(line)
+        self.say("Each has a form in Prefect as well (open one and press Resume):")
+        for form in self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))[:5]:
+            self.say(f"  {form[0].title}\n    {self.views.form_link(form[0], ui_url())}")
+        self.stay(unit.card.owner)
+
+
+def many(count: int, what: str) -> str:
+    """`1 record`, `2 records`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def cut(text: str) -> str:
+    """A fact, not longer than a terminal shows well."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def deploy(*modules: str) -> None:
+    """Put the deployments of these flows on the server, without their schedules: what runs, a person has started."""
+    from prefect.client.orchestration import get_client
+
+    where = [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}]
+    with get_client(sync_client=True) as client:
+        for name in modules:
+            function = getattr(importlib.import_module(f"flows.{name}"), name)
+            client.create_deployment(
+                flow_id=client.create_flow(function),
+                name=function.name,
+                entrypoint=f"flows/{name}.py:{name}",
+                work_pool_name=POOL,
+                pull_steps=where,
+            )
+
+
+@contextmanager
+def watched(show: Show, status: Any, workflow: str) -> Iterator[None]:
+    """Say how far the records are, beside the wheel, while the block runs."""
+    from blocks.ledger import Record
+
+    ended = threading.Event()
+    mine = sa.select(Record.state, sa.func.count()).where(Record.workflow == workflow).group_by(Record.state)
+
+    def look() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            with show.ledger.read() as session:
+                counts = session.execute(mine).all()
+            if counts:
+                status.update(f"Running {workflow}: {', '.join(f'{count} {state}' for state, count in counts)}")
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
