@@ -42,9 +42,10 @@ def alert_keys() -> list[AlertKey]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if name not in NO_ALERTS:
-                for text in _opened_in(path, name):
-                    found.setdefault(text, AlertKey(text, name))
+            text = path.read_text(encoding="utf-8")
+            if name not in NO_ALERTS and any(f"{opener}(" in text for opener in OPENERS):
+                for key in _opened_in(path, name):
+                    found.setdefault(key, AlertKey(key, name))
     return [found[text] for text in sorted(found)]
 
 

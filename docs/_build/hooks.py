@@ -11,7 +11,6 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("index", "commands", "card", "actions", "blocks", "alerts", "prompts", "deployments", "settings", "tables")
 TITLE = re.compile(r'^(```\w+ .*title=")(NEW|EDIT) ', re.MULTILINE)
 SAYS = {"NEW": "New file: ", "EDIT": "Change in "}
 
@@ -20,6 +19,8 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages of the reference, which are not kept in the repository."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
+    from docs._build.names import PAGES
+
     for name in PAGES:
         made = importlib.import_module(f"docs._build.pages.{name}").page()
         files.append(File.generated(config, f"reference/{name}.md", content=made))

@@ -32,14 +32,11 @@ def page() -> str:
 
 def _overview(wanted: list[Need]) -> str:
     rows = [
-        (
-            code(need.credential),
-            "yes" if need.required else "no",
-            "; ".join(f"{workflow}: {what}" if workflow else what for workflow, what in need.uses),
-        )
+        ("" if number else code(need.credential), "" if number else "yes" if need.required else "no", workflow, what)
         for need in wanted
+        for number, (workflow, what) in enumerate(need.uses)
     ]
-    return "## Which accounts the workflows use\n\n" + table(("Block", "Needed", "What for"), rows) + "\n"
+    return "## Which accounts the workflows use\n\n" + table(("Block", "Needed", "Workflow", "What for"), rows) + "\n"
 
 
 def _block(slug: str, wanted: list[Need]) -> str:

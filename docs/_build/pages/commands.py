@@ -16,6 +16,8 @@ refused or is wrong: then one line on standard error says what, and the way out.
 """
 UNSAID = re.compile(r" \*\[default: (False|\(\)|\"\")\]\*")
 """Defaults that say only that nothing was given."""
+STARTED_BY = re.compile(r"^(signoff.*?) -m [\w.]+", re.MULTILINE)
+"""What cyclopts 5.4 puts into each usage when the page is made by `python -m mkdocs`."""
 OPTIONS = "**Parameters**:"
 
 
@@ -24,5 +26,9 @@ def page() -> str:
     made = app.generate_docs(output_format="markdown", heading_level=1)
     made = made.partition("## Table of Contents")[2]
     lists = made.partition("\n**")[2]  # after the table of contents, which the site has its own of
-    found = UNSAID.sub("", f"**{lists}").replace("```console", "```text").replace(OPTIONS, "**Options**:")
+    found = (
+        STARTED_BY.sub(r"\1", UNSAID.sub("", f"**{lists}"))
+        .replace("```console", "```text")
+        .replace(OPTIONS, "**Options**:")
+    )
     return HEAD + found.strip() + "\n"
