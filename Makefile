@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: audit bench chaos install demo up check peers test lint types layers format lock clean help
+.PHONY: audit bench chaos docs docs-serve install demo up check peers test lint types layers format lock clean help
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/.installed ## everything that is needed, into .venv
 
@@ -43,6 +43,13 @@ types: install ## mypy, strict
 
 layers: install ## do imports point one way?
 	@$(BIN)/lint-imports --no-cache
+
+docs: install ## the documentation's site, into .signoff/site, with the reference made from the code
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
+	@echo "Open .signoff/site/index.html, or run make docs-serve for the search."
+
+docs-serve: install ## the same at http://127.0.0.1:8000, built anew whenever a page changes, until Ctrl-C
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict
 
 bench: install ## how fast, and at what cost, next to the bare SDKs and to others (15 minutes)
 	@$(BIN)/python -m benchmarks

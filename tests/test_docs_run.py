@@ -1,0 +1,35 @@
+"""Every page of the documentation, done from its first line to its last as a reader would."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Fixtures of this module's own, and so a stack of its own: what waits there is what the pages say, whoever ran before.
+from tests.deployments.conftest import machine, mother, triaged  # noqa: F401
+from tests.deployments.machinery import Machine, clean_environment
+from tests.snippets import ROOT, Reader, copy_checkout, has_something_to_run, needs_stack, problems
+from tests.test_docs import README, TO_BE_CUT, WRITTEN
+
+PAGES = [
+    pytest.param(README, marks=TO_BE_CUT),
+    *(page for page in WRITTEN if page.is_file() and has_something_to_run(page)),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest) -> Machine:
+    """Everything up, and the inbox triaged once: started for the first page that needs it."""
+    made: Machine = request.getfixturevalue("triaged")
+    return made
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_does_what_it_says(page: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    assert problems(page) == []
+    environment = clean_environment(PATH=os.environ["PATH"])
+    if needs_stack(page):
+        environment = request.getfixturevalue("stack").environment
+    Reader(copy_checkout(tmp_path / "checkout"), environment).follow(page)
