@@ -41,7 +41,7 @@ GAP = re.compile(r"^(#|//)?\s*\.\.\.$")
 SUBSTITUTION = re.compile(r"\$\(((?:[^()\"]|\"[^\"]*\"|\([^()]*\))*)\)")
 VARIABLE = re.compile(r"\$\{?\w+\}?")
 COMPUTED = "1"
-SECONDS, MARKS = 300, ("NEW", "EDIT")
+SECONDS, MARKS = 600, ("NEW", "EDIT")
 MISTAKES_IN_PROSE = (UnknownCommandError, UnknownOptionError, UnusedCliTokensError)
 """What a command in the middle of a sentence must not be; there it may lack its arguments."""
 

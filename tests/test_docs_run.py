@@ -26,6 +26,7 @@ def stack(request: pytest.FixtureRequest) -> Machine:
     return made
 
 
+@pytest.mark.timeout(3600)  # a page of drills waits for a dozen runs, and each fence has a limit of its own
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_does_what_it_says(page: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     assert problems(page) == []
