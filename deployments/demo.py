@@ -6,6 +6,8 @@ import shutil
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,6 +17,9 @@ from deployments.errors import StackError
 from deployments.machine import HOST, busy, ends_cleanly, free_port, wait_for_the_end
 from deployments.running import HOME, PORT, refuse_a_second, use
 from deployments.stack import RECEIVER_PORT, Stack
+
+if TYPE_CHECKING:
+    from tasks.card import Card
 
 QUOTED = 74
 """Columns of a mail's text."""
@@ -36,6 +41,14 @@ def demo(port: int | None) -> int:
     with ends_cleanly(), stack:
         _Demo(stack, began).run(stay=sys.stdin.isatty() and sys.stdout.isatty())
     return 0
+
+
+class _Begun(NamedTuple):
+    """A run that the worker has been left."""
+
+    workflow: str
+    what: str
+    run_id: UUID
 
 
 class Show:
@@ -105,21 +118,30 @@ class _Demo(Show):
 
     def run(self, *, stay: bool) -> None:
         """The whole of it."""
+        from deployments.cards import cards
+
         with self.views.console.status("Starting ...") as status:
             self._start(status)
-            self._evaluate(status)
-            self._run(status, "lead-triage", "Triaging the inbox")
+            first, *others = sorted(cards(), key=lambda card: card.workflow != "lead-triage")
+            self._evaluate(status, [first])
+            triage = self._begin(status, "lead-triage", "Triaging the inbox")
+            self._evaluate(status, others)  # while that run's process starts
+            self._wait(status, triage)
         self._print_table()
         self._say_why_it_waits()
-        with self.views.console.status("Reading the documents ...") as status:
-            self._run(status, "index-documents", "Reading the help centre and the handbook")
-            self._run(status, "support-answer", "Answering the support tickets from them")
+        with self.views.console.status("Going on ...") as status:
+            # Side by side: most of what a run takes is its process's start.
+            documents = self._begin(status, "index-documents", "Reading the help centre and the handbook")
+            invoices = self._begin(status, "billing-agent", "Looking for overdue invoices")
+            meetings = self._begin(status, "meeting-notes", "Reading the transcripts of meetings")
+            self._wait(status, documents)
+            self._wait(status, self._begin(status, "support-answer", "Answering the support tickets from them"))
         self._print_answers()
         with self.views.console.status("Looking at the invoices ...") as status:
-            self._run(status, "billing-agent", "Looking for overdue invoices")
+            self._wait(status, invoices)
         self._print_agent()
         with self.views.console.status("Reading the meetings ...") as status:
-            self._run(status, "meeting-notes", "Reading the transcripts of meetings")
+            self._wait(status, meetings)
         self._print_notes()
         if stay:
             self._stay_up()
@@ -133,46 +155,49 @@ class _Demo(Show):
         if self.stack.port != PORT:
             self.say(f"Port {PORT} is in use, so the Prefect server of this demo is on port {self.stack.port}.")
         self.step(status, "Starting the pretend company and the Prefect server")
-        self.sandbox_url = self.stack.start_sandbox()
+        self.stack.launch_sandbox()
         self.stack.start_server()
+        self.sandbox_url = self.stack.wait_for_sandbox()
         self.stack.announce()
         self.step(status, "Putting the deployments on the server, connecting the pretend accounts")
         self.stack.deploy()
         connect(self.sandbox_url, load().mailbox)
         self.stack.start_worker()
 
-    def _evaluate(self, status: Status) -> None:
-        """As the deployment evaluate-prompts does every night: here while the worker starts."""
-        from deployments.cards import cards
+    def _evaluate(self, status: Status, some: Sequence[Card]) -> None:
+        """As the deployment evaluate-prompts does every night."""
         from tasks.evaluation_task import measured
 
-        every = cards()
-        for number, card in enumerate(every, 1):
-            how_far = f"{number} of {len(every)}, {card.prompt}"
-            self.step(status, f"Trying the prompts on their held-out cases ({how_far})")
+        for card in some:
+            self.step(status, f"Trying the prompt {card.prompt} on its held-out cases")
             measured(self.ledger, card)
 
-    def _run(self, status: Status, name: str, what: str) -> None:
+    def _begin(self, status: Status, name: str, what: str) -> _Begun:
+        """Start a run of a workflow's deployment, and leave it to the worker."""
         from prefect.client.orchestration import get_client
 
         self.step(status, f"{what}: signoff run {name}")
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(f"{name}/{name}")
-            run = client.create_flow_run_from_deployment(deployment.id)
-        self._wait(status, run.id, name, what)
+            return _Begun(name, what, client.create_flow_run_from_deployment(deployment.id).id)
 
-    def _wait(self, status: Status, run_id: UUID, name: str, what: str) -> None:
+    def _wait(self, status: Status, begun: _Begun) -> None:
+        """Wait for the end of a run.
+
+        Raises:
+            StackError: it took too long, or did not end well.
+        """
         from prefect.client.orchestration import get_client
 
-        deadline = time.monotonic() + SECONDS
+        name, deadline = begun.workflow, time.monotonic() + SECONDS
         with get_client(sync_client=True) as client:
             while True:
-                state = client.read_flow_run(run_id).state
+                state = client.read_flow_run(begun.run_id).state
                 if state is not None and state.is_final():
                     break
                 if time.monotonic() > deadline:
                     raise StackError(f"{name} took longer than {SECONDS} s; see {self.stack.log('worker')}")
-                status.update(f"{what}: {self._progress(name)}")
+                status.update(f"{begun.what}: {self._progress(name)}")
                 time.sleep(0.5)
         if not state.is_completed():
             raise StackError(f"{name} ended as {state.name}: {state.message}; see {self.stack.log('worker')}")

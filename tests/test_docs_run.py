@@ -11,10 +11,10 @@ import pytest
 from tests.deployments.conftest import machine, mother, triaged  # noqa: F401
 from tests.deployments.machinery import Machine, clean_environment
 from tests.snippets import ROOT, Reader, copy_checkout, has_something_to_run, needs_stack, problems
-from tests.test_docs import README, TO_BE_CUT, WRITTEN
+from tests.test_docs import README, WRITTEN
 
 PAGES = [
-    pytest.param(README, marks=TO_BE_CUT),
+    README,
     *(page for page in WRITTEN if page.is_file() and has_something_to_run(page)),
 ]
 

@@ -74,7 +74,8 @@ def test_without_a_terminal_it_approves_one_and_ends(checkout: Path) -> None:
     unpaid = [each for customer in customers for each in customer["invoices"] if "paid_days_ago" not in each]
     overdue = [each for each in unpaid if each["days_ago"] >= 14 + 3]
     meetings = list((checkout / "sandbox" / "company" / "drive" / "meetings").iterdir())
-    assert rows == list(range(1, inbox + len(new) + len(overdue) + len(meetings) + 1))
+    # Side by side, the workflows' records come in as they may.
+    assert sorted(rows) == list(range(1, inbox + len(new) + len(overdue) + len(meetings) + 1))
     assert re.search(r"^  waits: #\d+ Remind \S+@\S+\.example of an invoice$", printed, re.MULTILINE)
     assert re.search(r"^#\d+, the notes for a guest, as they wait for sign-off:$", printed, re.MULTILINE)
     assert f"{inbox} e-mails:" in printed
