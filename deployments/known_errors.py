@@ -20,7 +20,7 @@ def exit_code_of(command: Callable[[], Any]) -> int:
 
         sys.stderr.write(f"signoff: {no_server()}\n")
         return 1
-    except _known() as error:
+    except known() as error:
         sys.stderr.write(f"signoff: {error}\n")
         return 1
 
@@ -34,7 +34,8 @@ def _server_away() -> tuple[type[Exception], ...]:
     return (httpx.ConnectError, httpx.ConnectTimeout)
 
 
-def _known() -> tuple[type[Exception], ...]:
+def known() -> tuple[type[Exception], ...]:
+    """The errors whose message says it all."""
     from blocks.connections import MissingCredential
     from blocks.ledger import LedgerError
     from blocks.library import LibraryError

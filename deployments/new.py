@@ -31,7 +31,7 @@ def new(
     company: str | None,
     yes: bool,
 ) -> int:
-    """Ask what is not given, write the workflow, check it, and say what comes next; 1 when the check finds anything.
+    """Ask what is not given, write the workflow, check it, and say what comes next.
 
     Args:
         name: the new workflow's.
@@ -42,7 +42,8 @@ def new(
         yes: ask nothing.
 
     Raises:
-        CommandError: the name or an answer will not do, or a file cannot be written; nothing was written.
+        CommandError: the name or an answer will not do, a file cannot be written, or `signoff check` would find
+            something wrong with what was made; nothing was written.
     """
     with new_unit.alone():
         for half in new_unit.mend():
@@ -54,9 +55,9 @@ def new(
         wanted = walk.wanted(like, given, labels, company)
         made = new_unit.unit(wanted)
         new_unit.write(made)
-        problems = _problems(made)
-    _tell(made, problems)
-    return 1 if problems else 0
+        _check(made)
+    _tell(made)
+    return 0
 
 
 def undo(name: str) -> int:
@@ -182,25 +183,27 @@ def _named(question: Question, check: Callable[[str], object], said: str) -> obj
         raise CommandError(f"{question.option}: {error}") from None
 
 
-def _problems(made: Unit) -> list[str]:
-    """What `signoff check` finds. A workflow that cannot even be read is taken back."""
+def _check(made: Unit) -> None:
+    """As `signoff check` does; what does not pass is taken back.
+
+    Raises:
+        CommandError: it does not pass.
+    """
     importlib.invalidate_caches()
     try:
-        return look_at(made.flow_path, declared_deployments()).problems
+        if problems := look_at(made.flow_path, declared_deployments()).problems:
+            raise CommandError(f"nothing was written, because of what `signoff check` would say: {'; '.join(problems)}")
     except BaseException:
         new_unit.undo(made.name)
         raise
 
 
-def _tell(made: Unit, problems: Sequence[str]) -> None:
-    """What is there, whether it is complete, and what to do now."""
+def _tell(made: Unit) -> None:
+    """What is there, and what to do now."""
     module = new_names.module_of(made.name)
-    for problem in problems:
-        views.errors.print(f"flows/{module}.py: {problem}", markup=False, soft_wrap=True)
-    complete = "" if problems else " `signoff check` finds nothing wrong with it."
     command = ".venv/bin/signoff"
     say(
-        f"\n{made.name} is there.{complete}\n"
+        f"\n{made.name} is there. `signoff check` finds nothing wrong with it.\n"
         f"  flows/{module}.py\n"
         "      its card; what it reads, and in decide() what it does about it\n"
         f"  prompts/{module}/\n"

@@ -172,7 +172,7 @@ def alone() -> Iterator[None]:
     """Hold the checkout's list of what was made: two at a time would write over each other's prefect.yaml.
 
     Raises:
-        CommandError: the folder for it cannot be made.
+        CommandError: the folder for it cannot be made, or another process holds it.
     """
     try:
         RECEIPTS.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,10 @@ def alone() -> Iterator[None]:
     except OSError as error:
         raise CommandError(f"nothing was written: {error.strerror} ({error.filename})") from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError("another `signoff new` is on: end that first, nothing was written") from None
         yield
 
 
@@ -201,6 +204,7 @@ def write(made: Unit) -> None:
     try:
         _put(_receipt_path(made.name), json.dumps(receipt))
         _write(made, after)
+        _close(receipt)
     except BaseException as error:
         with suppress(OSError):  # what cannot be removed either, the next call finds by its receipt
             take_back(receipt)
@@ -221,6 +225,11 @@ def _write(made: Unit, prefect_yaml: str) -> None:
         os.rename(folder, made.prompt_path)
         os.rename(flow, made.flow_path)
     _put(ROOT / new_yaml.FILE, prefect_yaml)
+
+
+def _close(receipt: Mapping[str, Any]) -> None:
+    """Note that all of it was written: from here on it is its owner's, whatever they remove of it."""
+    _put(_receipt_path(receipt["name"]), json.dumps({**receipt, "whole": True}))
 
 
 def _beside(name: str) -> str:
@@ -267,8 +276,11 @@ def mend() -> list[str]:
     declared = new_yaml.names(new_yaml.read(ROOT / new_yaml.FILE))
     for path in sorted(RECEIPTS.glob("*.json")):
         receipt = _read_receipt(path)
-        # The deployment is written last: with it, all of it is there, and the rest is the owner's.
-        if receipt and receipt["name"] not in declared and not changed(receipt):
+        if receipt is None or receipt.get("whole"):
+            continue
+        if receipt["name"] in declared:  # which is written last: all of it is there
+            _close(receipt)
+        elif not changed(receipt):
             found += [receipt["name"]] if any((ROOT / file).exists() for file in receipt["files"]) else []
             take_back(receipt)
     return found

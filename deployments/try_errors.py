@@ -19,11 +19,14 @@ def told(error: BaseException) -> str | None:
     """Where in the builder's own files an error was made, and what it is; None when it was made elsewhere."""
     if isinstance(error, SyntaxError) and error.filename and _is_theirs(error.filename):
         return _at(error.filename, error.lineno or 0, "", f"{type(error).__name__}: {error.msg}", error.text or "")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_theirs(frame.filename)]
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in every if _is_theirs(frame.filename)]
     if not frames:
         return None
     last = frames[-1]
     where = "" if last.name == "<module>" else f", in {last.name}"
+    if every[-1] is not last and ROOT in Path(every[-1].filename).parents:  # they gave a verb what it cannot take
+        where += f" (from {Path(every[-1].filename).relative_to(ROOT)}, line {every[-1].lineno})"
     return _at(last.filename, last.lineno or 0, where, f"{type(error).__name__}: {error}", last.line or "")
 
 

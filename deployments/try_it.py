@@ -80,7 +80,7 @@ def chosen(name: str) -> str:
     if wanted not in there:
         raise CommandError(f"there is no workflow {name}; there are {names}")
     if wanted not in workflows:
-        raise CommandError(f"{name} serves the workflows and cannot be tried by itself; there are {names}")
+        raise CommandError(f"{name} has no CARD: it serves the workflows, and cannot be tried; there are {names}")
     return wanted
 
 
@@ -196,13 +196,15 @@ class _Try(Show):
             self.views.errors.print(f"flows/{file.name}: {problem}", markup=False, soft_wrap=True)
         if finding.problems or finding.card is None:
             return None
-        assert prompts.load(finding.card.prompt).cases  # a case that does not fit is told now, not in the middle
+        _ = prompts.load(finding.card.prompt).cases  # one that does not fit is told now, not in the middle
         return _Unit(module, finding.card, getattr(module, self.workflow))
 
-    def _tell(self, error: BaseException) -> bool:
+    def _tell(self, error: Exception) -> bool:
+        """Say where in the builder's files the error is; False when it is not theirs to mend there."""
+        from deployments.known_errors import known
         from deployments.try_errors import told
 
-        text = told(error)
+        text = None if isinstance(error, known()) else told(error)
         if text:
             self.views.errors.print(text, markup=False, soft_wrap=True)
         return text is not None
@@ -231,6 +233,7 @@ class _Try(Show):
 
     def _run(self, unit: _Unit) -> list[str]:
         """Run it; what was wrong with the builder's own code."""
+        from deployments.known_errors import known
         from deployments.try_errors import heard, told
 
         takes_limit = "limit" in inspect.signature(unit.function.fn).parameters
@@ -238,7 +241,7 @@ class _Try(Show):
             try:
                 unit.function(**({"limit": self.limit} if takes_limit else {}))
             except Exception as error:
-                if not (text := told(error)):
+                if isinstance(error, known()) or not (text := told(error)):
                     raise
                 return [text]
         return [f"{text}\n    set aside for it: {many(count, 'record')}" for text, count in ear.found.items()]

@@ -170,6 +170,14 @@ class TestWithNobodyThere:
         assert f"{file} changed since" in signoff("new", "new-one", "--undo").refused()
         assert files_of(checkout) == before
 
+    def test_what_its_owner_removes_of_it_is_their_business(self, signoff: Signoff, checkout: Path) -> None:
+        declared = (checkout / "prefect.yaml").read_bytes()
+        assert signoff("new", "new-one", "--yes").code == 0
+        (checkout / "prefect.yaml").write_bytes(declared)
+        assert signoff("new", "another-one", "--yes").code == 0
+        assert (checkout / "flows" / "new_one.py").exists()
+        assert (checkout / "prompts" / "new_one" / "prompt.md").exists()
+
 
 class TestHalfWay:
     """A failure at each step of the writing."""
@@ -180,7 +188,7 @@ class TestHalfWay:
         monkeypatch.setattr(new_unit, "RECEIPTS", checkout / ".signoff" / "new")
         monkeypatch.setattr(new_unit, "STARTERS", checkout / "deployments" / "starters")
 
-    @pytest.mark.parametrize("step", range(4))
+    @pytest.mark.parametrize("step", range(5))
     @pytest.mark.parametrize(
         "error", [OSError(30, "Read-only file system"), KeyboardInterrupt()], ids=["error", "ctrl-c"]
     )
@@ -209,7 +217,7 @@ class TestHalfWay:
         assert files_of(checkout) == before
 
     def fail_at(self, patch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
-        """Fail at the receipt, the prompt folder, the flow file or prefect.yaml."""
+        """Fail at the receipt, the prompt folder, the flow file, prefect.yaml, or the receipt's end."""
         calls = iter(range(10))
 
         def failing(real: Callable[..., None]) -> Callable[..., None]:
@@ -248,6 +256,11 @@ class TestInATerminal:
         flow = (checkout / "flows" / "ticket_tagging.py").read_text(encoding="utf-8")
         assert 'owner="ann@ours.example"' in flow
         assert '"bug": "PRODUCT_ISSUE"' in flow
+
+    def test_a_second_one_at_the_same_time_is_refused(self, shown: Terminal, checkout: Path, signoff: Signoff) -> None:
+        shown.see("Which one is it like.*> ")
+        assert "another `signoff new` is on" in signoff("new", "new-one", "--yes").refused()
+        assert not (checkout / "flows" / "new_one.py").exists()
 
     def test_ctrl_c_at_a_question_leaves_nothing(self, shown: Terminal, checkout: Path) -> None:
         before = files_of(checkout)

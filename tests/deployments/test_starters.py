@@ -59,7 +59,7 @@ class TestTickets:
         assert tickets.variables(record) == {
             "company": "Dockwell", "sender": "ann@north.example", "subject": "Board", "text": "It is white.",
         }  # fmt: skip
-        assert "It is white." in tickets.explain(record)
+        assert "> It is white" in tickets.explain(record)
         assert "90% sure" in tickets.explain(record)
 
     @pytest.mark.parametrize("stage", [Stage.GATED, Stage.SELECTIVE])
@@ -110,7 +110,7 @@ class TestMail:
     def test_a_reply_that_goes_elsewhere_is_pointed_out(self, sorted_mail: Callable[..., Record]) -> None:
         record = sorted_mail(reply_to="visitor@form.example")
         assert mail.decide(record)[0].targets()[0] == "visitor@form.example"
-        assert "the reply goes to visitor@form.example" in mail.explain(record)
+        assert "the reply goes to visitor" in mail.explain(record)
         assert "Careful" not in mail.explain(sorted_mail())
 
     def test_every_label_of_the_model_has_one_in_gmail(self) -> None:

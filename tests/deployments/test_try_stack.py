@@ -78,7 +78,7 @@ class TestATry:
         assert "Traceback" not in done.out + done.err
 
     def test_what_cannot_be_tried_is_said(self, signoff: Signoff) -> None:
-        assert "perform-action serves the workflows" in signoff("try", "perform-action").refused()
+        assert "perform-action has no CARD" in signoff("try", "perform-action").refused()
         assert "there is no workflow nowhere; there are billing-agent, " in signoff("try", "nowhere").refused()
 
     @pytest.mark.parametrize(
