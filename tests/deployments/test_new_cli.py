@@ -267,6 +267,7 @@ class TestInATerminal:
         shown.answer("Which one is it like.*> ", "mail")
         shown.see("in one sentence.*> ")
         shown.interrupt()
+        shown.type("")  # one that comes before the prompt has begun to listen is seen with the next line
         assert shown.end() == 130
         assert files_of(checkout) == before
 
