@@ -214,6 +214,7 @@ class _Try(Show):
         from deployments.try_arrivals import bring
         from sandbox.company import load
 
+        warm()
         self.stack.wait_for_server()
         keep_prepared(self.stack.home)
         self.sandbox_url = self.stack.wait_for_sandbox()
@@ -297,6 +298,16 @@ class _Try(Show):
         for form in self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))[:5]:
             self.say(f"  {form[0].title}\n    {self.views.form_link(form[0], ui_url())}")
         self.stay(unit.card.owner)
+
+
+def warm() -> None:
+    """Load what the run will need, which takes seconds, while the server starts: that has a core of its own."""
+    importlib.import_module("blocks.embedded.classifier")
+    importlib.import_module("blocks.minilm").embed(["a ticket"])
+    checks = importlib.import_module("tasks.checks")
+    checks.unfit(
+        [{"id": "1", "sender": "ann@north.example", "said": "a ticket", "text": "a ticket"}], checks.answerable
+    )
 
 
 def many(count: int, what: str) -> str:

@@ -457,10 +457,12 @@ class Reader:
             try:
                 code = process.wait(self._seconds)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
                 said = log.read_text(encoding="utf-8", errors="replace")
                 raise SnippetError(f"{fence.at()}: not done within {self._seconds:g} s:\n{said}") from None
+            finally:
+                if process.poll() is None:  # whatever ended the wait, the test's own limit or Ctrl-C
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
         return code, log.read_text(encoding="utf-8", errors="replace")
 
 

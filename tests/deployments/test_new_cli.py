@@ -38,7 +38,7 @@ def module_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment_of(checkout: Path) -> dict[str, str]:
-    return clean_environment(PYTHONPATH=str(checkout), PREFECT_HOME=str(checkout / ".signoff" / "prefect"))
+    return clean_environment(PYTHONPATH=str(checkout), PREFECT_HOME=str(checkout.with_name("prefect")))
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ class TestHalfWay:
 
             return call
 
-        patch.setattr(new_unit.os, "rename", failing(os.rename))
+        patch.setattr(os, "rename", failing(os.rename))
         patch.setattr(new_unit, "_put", failing(new_unit._put))
 
 
@@ -267,6 +267,7 @@ class TestInATerminal:
         shown.answer("Which one is it like.*> ", "mail")
         shown.see("in one sentence.*> ")
         shown.interrupt()
+        shown.type("")  # one that comes before the prompt has begun to listen is seen with the next line
         assert shown.end() == 130
         assert files_of(checkout) == before
 
