@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: audit bench chaos docs docs-serve install demo up check peers test lint types layers format lock clean help
+.PHONY: audit bench chaos docs docs-serve install demo up check peers test lint types layers format lock screenshots clean help
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -50,6 +50,9 @@ docs: install ## the documentation's site, into .signoff/site, with the referenc
 
 docs-serve: install ## the same at http://127.0.0.1:8000, built anew whenever a page changes, until Ctrl-C
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict
+
+screenshots: install ## the documentation's pictures, taken anew (5 minutes)
+	@$(BIN)/python docs/screenshots.py
 
 bench: install ## how fast, and at what cost, next to the bare SDKs and to others (15 minutes)
 	@$(BIN)/python -m benchmarks
