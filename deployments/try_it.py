@@ -168,13 +168,13 @@ class _Try(Show):
             self.step(status, f"Running {unit.card.workflow}")
             with watched(self, status, unit.card.workflow):
                 wrong = self._run(unit)
-        self._show(unit)
+        waits = self._show(unit)
         for text in wrong:
             self.views.errors.print(f"\n{text}", markup=False, soft_wrap=True)
         self.say(f"\nIt took {time.monotonic() - self.began:.0f} s.")
         if stay:
             self._stay_up(unit)
-        elif not wrong:
+        elif waits:
             self.say(f"To decide on what waits, in the browser:\n  .venv/bin/signoff try {unit.card.workflow} --stay")
         return 1 if wrong else 0
 
@@ -247,8 +247,8 @@ class _Try(Show):
                 return [text]
         return [f"{text}\n    set aside for it: {many(count, 'record')}" for text, count in ear.found.items()]
 
-    def _show(self, unit: _Unit) -> None:
-        """The table of the records, and what each would have had done."""
+    def _show(self, unit: _Unit) -> int:
+        """The table of the records, and what each would have had done; returns how many actions wait."""
         from blocks.ledger import Action, Record
         from tasks import report
 
@@ -258,7 +258,7 @@ class _Try(Show):
             actions = session.scalars(sa.select(Action).where(Action.record_id.in_(ids)).order_by(Action.id)).all()
         if not ids:
             self.say("Nothing came in that is this workflow's: the pretend company has no work for it.")
-            return
+            return 0
         rows = report.of_records(self.ledger, ids)
         self.views.console.print(self.views.records_table(rows))
         for action in actions:
@@ -270,6 +270,7 @@ class _Try(Show):
             f"\n{many(len(rows), 'record')} came in, {aside} of them set aside.\n"
             f"{many(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
         )
+        return waits
 
     def _show_action(self, action: Action) -> None:
         """One action, with the facts that its form shows."""
