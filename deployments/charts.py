@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 34, 24
+LEFT, RIGHT, TOP, BOTTOM = 60, 8, 34, 24
 """Room for the labels of the axes, and above the highest bar for its figure and for what changed."""
 
 LETTER = 6.6
@@ -170,6 +170,11 @@ def rising(
     def up(value: float) -> float:
         return height - BOTTOM - (height - BOTTOM - TOP) * (value - least) / (top - least)
 
+    def beside(words: str) -> float:
+        """Where the limit's words begin: at the left the line crosses the limit once it has come far beyond it."""
+        is_passed = limit is not None and bool(values) and values[-1] > 2 * limit[0]
+        return width - RIGHT - len(words) * LETTER if is_passed else LEFT + 4
+
     points = [(LEFT + (n + 0.5) * wide, up(value)) for n, value in enumerate(values)]
     last = (
         [Label(min(_round(points[-1][0]), width - 30), _round(points[-1][1] - 7), said(values[-1]))] if points else []
@@ -181,7 +186,7 @@ def rising(
         days=tuple(_days(days, width, wide, height)),
         values=tuple(last),
         path=" ".join(f"{_round(x)},{_round(y)}" for x, y in points),
-        limit=Label(LEFT + 4, _round(up(limit[0])), limit[1]) if limit else None,
+        limit=Label(beside(limit[1]), _round(up(limit[0])), limit[1]) if limit else None,
     )
 
 
