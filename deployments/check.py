@@ -117,7 +117,8 @@ def _card_problems(module: ModuleType, finding: Finding) -> Iterator[str]:
 def _readable(part: str, problem: ErrorDetails) -> str:
     field = ".".join(str(step) for step in problem["loc"])
     what = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
-    return f"its card has a {part} whose {field} {what}" if field else f"its card has a {part} that is wrong: {what}"
+    a_part = f"{'an' if part[0] in 'AEIOU' else 'a'} {part}"
+    return f"its card has {a_part} whose {field} {what}" if field else f"its card has {a_part} that is wrong: {what}"
 
 
 def unknown_fields(card: Card) -> Iterator[str]:

@@ -169,7 +169,7 @@ class Evidence(_Part):
 
 
 class Card(_Part):
-    """One workflow's checklist. Every field is required; a blank is refused where the flow is imported."""
+    """One workflow's checklist. What has no default is required; a blank is refused where the flow is imported."""
 
     workflow: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
     """The flow's and deployment's name."""

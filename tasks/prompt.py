@@ -28,6 +28,8 @@ Pictures = Callable[[Record], Sequence[Picture]]
 SHORTEST = 400
 """A text that would have to be cut below this many characters is not worth asking about."""
 
+ASKED_AT_ONCE = 13
+"""Calls of the model in flight at once: it takes seconds, so a batch of 25 goes in two rounds."""
 
 RECORDS_FAULT = frozenset({400, 413, 422})
 """The refusals that are about one request. Any other (a dead key, a model that does not exist) would meet them all."""
@@ -83,7 +85,7 @@ def _ask_all(run: Run, batch: Mapping[int, Record], requests: Mapping[int, Reque
         if not granted.records:
             _say_why(run, granted.refused)
             break
-        for group in as_they_come(lambda i: tracing.ask(run, i, requests[i], 1), granted.records):
+        for group in as_they_come(lambda i: tracing.ask(run, i, requests[i], 1), granted.records, ASKED_AT_ONCE):
             answered = [record_id for record_id, outcome in group if isinstance(outcome, Reply)]
             failures |= {record_id: outcome for record_id, outcome in group if isinstance(outcome, VendorError)}
             succeeded += len(answered)
