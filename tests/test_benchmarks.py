@@ -69,7 +69,9 @@ def test_what_waits_is_listed_and_weighed(capsys: pytest.CaptureFixture[str]) ->
 def test_every_way_that_is_compared_can_be_prepared() -> None:
     from benchmarks.__main__ import NAMES, settings
 
-    compared = {way for quick in (False, True) for setting in settings(quick=quick, whole=True) for way in setting.ways}
+    compared = {
+        way for quick in (False, True) for setting in settings(quick=quick, whole=True) for way in setting.all_ways
+    }
     assert compared <= set(NAMES)
     assert compared - {"langgraph"} <= set(PREPARED)
     assert Path(FOLDER / "peers" / "requirements.lock").exists()
