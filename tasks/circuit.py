@@ -123,12 +123,12 @@ class Breaker:
             circuit.opened_at = circuit.opened_at or utcnow()
             circuit.retry_at, circuit.reason = utcnow() + wait, reason
             session.add(circuit)
-            retry_at = circuit.retry_at
+        minutes = LONGEST_WAIT // timedelta(minutes=1)
         alerts.open_alert(
             self._store,
             f"circuit:{vendor}",
-            f"{vendor} does not answer, so it is left alone until {retry_at:%Y-%m-%d %H:%M} UTC, and what uses it "
-            f"pauses; it goes on by itself when {vendor} answers again. Last: {reason}",
+            f"{vendor} does not answer, so it is left alone for up to {minutes} minutes at a time, and what uses it "
+            f"pauses; it goes on by itself when {vendor} answers again. It began with: {reason}",
         )
 
     def _close(self, vendor: str) -> None:
