@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,10 +64,21 @@ def check(*, offline: bool) -> int:
         views.errors.print(f"{said}: signoff connect {credential}", markup=False, soft_wrap=True)
     if not offline and (pretend := still_pretend(cards)):
         views.errors.print(pretend, markup=False, soft_wrap=True)
-    wrong = list(triggers.problems(triggers.TRIGGERS, declared))
+    lost = list(without_a_flow(declared))
+    wrong = [] if lost else list(triggers.problems(triggers.TRIGGERS, declared))  # it loads the flows that they start
     for problem in wrong:
         views.errors.print(f"deployments/triggers.py: {problem}", markup=False, soft_wrap=True)
-    return 1 if wrong or missing or any(finding.problems for finding in findings) else 0
+    for problem in lost:
+        views.errors.print(f"prefect.yaml: {problem}", markup=False, soft_wrap=True)
+    return 1 if wrong or lost or missing or any(finding.problems for finding in findings) else 0
+
+
+def without_a_flow(deployments: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Deployments whose flow's file is not there: `prefect deploy` would fail on the first of them."""
+    for entry in deployments:
+        file = str(entry.get("entrypoint", "")).partition(":")[0]
+        if not file or not (ROOT / file).is_file():
+            yield f"{entry.get('name')} is to run {file or 'nothing'}, which is not there: remove its entry"
 
 
 def look_at(path: Path, deployments: list[dict[str, Any]]) -> Finding:

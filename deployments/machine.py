@@ -64,8 +64,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def server_home(url: str, password: str | None = None) -> Path | None:
-    """Where the Prefect server at `url` keeps its state, or None when it does not say."""
+def server_home(url: str, password: str | None = None, *, seconds: float = 5) -> Path | None:
+    """Where the Prefect server at `url` keeps its state, or None when it does not say so within `seconds`."""
     import json
     from base64 import b64encode
     from urllib.request import Request, urlopen
@@ -73,7 +73,7 @@ def server_home(url: str, password: str | None = None) -> Path | None:
     basic = b64encode((password or "").encode()).decode()
     asked = Request(f"{url}/api/admin/settings", headers={"Authorization": f"Basic {basic}"} if password else {})
     try:
-        with urlopen(asked, timeout=5) as reply:
+        with urlopen(asked, timeout=seconds) as reply:
             return Path(json.load(reply)["home"])
     except (OSError, ValueError, KeyError):
         return None

@@ -75,27 +75,31 @@ def find_running() -> None:
         del found["pid"], found["process"]
         own = {name: value for name, value in os.environ.items() if name in OWN}
         use(found | own)
-    elif home := _strangers_home():
-        os.environ.update({"PREFECT_API_URL": NOBODY, STRANGER: str(home)})
+        return
+    silent, home = _on_the_default_port()
+    if home is not None and HOME.resolve() in home.resolve().parents:
+        return
+    # What is approved, or connected, must not land in another checkout's server because that happens to be up: not one
+    # that is too busy to say whose it is, nor one that is started in the next second.
+    os.environ["PREFECT_API_URL"] = NOBODY
+    if home is not None or silent:
+        os.environ[STRANGER] = str(home or "it does not say whose")
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
 
 
-def _strangers_home() -> Path | None:
-    """Where the Prefect server keeps its state that listens where ours would, when that is not in this `HOME`.
-
-    What is approved, or connected, must not land in another checkout's server because that happens to be up.
-    """
+def _on_the_default_port() -> tuple[bool, Path | None]:
+    """Whether something listens there and does not say what it is; and where the Prefect server keeps its state."""
     if not busy(PORT):
-        return None
+        return False, None
     home = server_home(f"http://127.0.0.1:{PORT}")
-    return None if home is None or HOME.resolve() in home.resolve().parents else home
+    return home is None, home
 
 
 def no_server() -> str:
     """Why no Prefect server answers, and the way out."""
     said = "no Prefect server answers; start one with `signoff up` or `signoff demo`"
-    if os.environ.get("PREFECT_API_URL") != NOBODY:
+    if STRANGER not in os.environ:
         return said
     return (
         f"{said}. The one on port {PORT} is another folder's ({os.environ.get(STRANGER)}) and is left alone; to use it "

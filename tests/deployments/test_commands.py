@@ -233,6 +233,12 @@ class TestCheck:
         assert done.code == 1
         assert "no deployment called perform-action" in done.err
 
+    def test_a_deployment_whose_flow_is_gone_is_named(self, signoff: Signoff, checkout: Path) -> None:
+        (checkout / "flows" / "deal_followup.py").unlink()
+        done = signoff("check", "--offline")
+        assert done.code == 1
+        assert "prefect.yaml: deal-followup is to run flows/deal_followup.py, which is not there" in done.err
+
     def test_a_flow_that_would_hide_a_module_is_named(self, signoff: Signoff, checkout: Path) -> None:
         shutil.copy(checkout / "flows" / "lead_triage.py", checkout / "flows" / "anthropic.py")
         done = signoff("check", "--offline")

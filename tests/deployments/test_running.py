@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -12,6 +13,8 @@ from threading import Thread
 import pytest
 
 from deployments import running
+from deployments.machine import server_home
+from tests.deployments.machinery import unused_port
 
 
 @pytest.fixture
@@ -64,6 +67,33 @@ def test_another_folders_server_is_left_alone(
     assert f"The one on port {server['port']} is another folder's ({server['home']}) and is left alone" in said
     assert f"export PREFECT_API_URL=http://127.0.0.1:{server['port']}/api" in said
     assert capsys.readouterr().err == ""  # not every command needs a server
+
+
+@pytest.mark.usefixtures("nothing_is_up")
+def test_a_server_that_is_too_busy_to_say_whose_it_is_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as silent, monkeypatch.context() as patch:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        patch.setattr(running, "PORT", silent.getsockname()[1])
+        patch.setattr(running, "server_home", lambda url: server_home(url, seconds=0.1))
+        for name in ("PREFECT_API_URL", running.STRANGER):
+            patch.setenv(name, "put back afterwards")
+            patch.delenv(name)
+        running.find_running()
+        assert os.environ["PREFECT_API_URL"] == running.NOBODY
+        assert "(it does not say whose) and is left alone" in running.no_server()
+
+
+@pytest.mark.usefixtures("nothing_is_up")
+def test_with_nothing_up_one_that_is_started_a_moment_later_is_not_talked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "PORT", unused_port())
+        for name in ("PREFECT_API_URL", running.STRANGER):
+            patch.setenv(name, "put back afterwards")
+            patch.delenv(name)
+        running.find_running()
+        assert os.environ["PREFECT_API_URL"] == running.NOBODY
+        assert running.no_server() == "no Prefect server answers; start one with `signoff up` or `signoff demo`"
 
 
 def test_one_of_this_folder_is_used(
