@@ -108,9 +108,18 @@ class Show:
             self.say(f"{text} ...")
         status.update(f"{text} ...")
 
+    def progress(self, workflow: str) -> str:
+        """How many of its records are in which state; empty before the first is there."""
+        from blocks.ledger import Record
+
+        mine = sa.select(Record.state, sa.func.count()).where(Record.workflow == workflow).group_by(Record.state)
+        with self.ledger.read() as session:
+            counts = session.execute(mine).all()
+        return ", ".join(f"{count} {state}" for state, count in counts)
+
     def say(self, text: str) -> None:
         """Print a text as it is."""
-        self.views.console.print(text, markup=False, soft_wrap=True)
+        self.views.say(text)
 
 
 class _Demo(Show):
@@ -197,18 +206,10 @@ class _Demo(Show):
                     break
                 if time.monotonic() > deadline:
                     raise StackError(f"{name} took longer than {SECONDS} s; see {self.stack.log('worker')}")
-                status.update(f"{begun.what}: {self._progress(name)}")
+                status.update(f"{begun.what}: {self.progress(name) or 'the worker starts the run'}")
                 time.sleep(0.5)
         if not state.is_completed():
             raise StackError(f"{name} ended as {state.name}: {state.message}; see {self.stack.log('worker')}")
-
-    def _progress(self, workflow: str) -> str:
-        from blocks.ledger import Record
-
-        mine = sa.select(Record.state, sa.func.count()).where(Record.workflow == workflow).group_by(Record.state)
-        with self.ledger.read() as session:
-            counts = session.execute(mine).all()
-        return ", ".join(f"{count} {state}" for state, count in counts) or "the worker starts the run"
 
     def _print_table(self) -> None:
         from blocks.ledger import Record

@@ -43,14 +43,22 @@ def free_port(preferred: int) -> int:
 
 
 def _reserve(port: int) -> bool:
-    lock = (Path(tempfile.gettempdir()) / f"signoff-{os.getuid()}-port-{port}.lock").open("w")
+    lock = lock_file(Path(tempfile.gettempdir()) / f"signoff-{os.getuid()}-port-{port}.lock")
+    if lock is None:
+        return False
+    _RESERVED[port] = lock
+    return True
+
+
+def lock_file(file: Path) -> TextIO | None:
+    """Lock a file until it is closed, by the end of this process at the latest; None where another holds it."""
+    lock = file.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        return False
-    _RESERVED[port] = lock
-    return True
+        return None
+    return lock
 
 
 def answers(url: str) -> bool:

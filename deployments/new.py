@@ -47,10 +47,9 @@ def new(
     """
     with new_unit.alone():
         for half in new_unit.mend():
-            say(f"What an earlier call had left half of {half} was removed.")
+            views.say(f"What an earlier call had left half of {half} was removed.")
         name = new_names.checked(name)
-        if name in new_yaml.names(new_yaml.read(ROOT / new_yaml.FILE)):
-            raise CommandError(f"prefect.yaml has a deployment called {name} already: choose another name")
+        new_yaml.refuse_another(new_yaml.read(ROOT / new_yaml.FILE), name)
         walk = _Walk(name, asks=not yes and sys.stdin.isatty() and sys.stdout.isatty())
         wanted = walk.wanted(like, given, labels, company)
         made = new_unit.unit(wanted)
@@ -68,7 +67,7 @@ def undo(name: str) -> int:
     """
     with new_unit.alone():
         gone = new_unit.undo(name.replace("_", "-"))
-    say("Taken back: " + ", ".join(gone) + ".")
+    views.say("Taken back: " + ", ".join(gone) + ".")
     return 0
 
 
@@ -81,8 +80,8 @@ class _Walk:
     def wanted(self, like: str | None, given: Mapping[str, str], labels: Sequence[str], company: str | None) -> Wanted:
         """What the new workflow is to be."""
         if self.asks:
-            say(f"A new workflow, {self.name}.")
-            say("Enter takes what is shown. Ctrl-C ends it, and nothing is written.")
+            views.say(f"A new workflow, {self.name}.")
+            views.say("Enter takes what is shown. Ctrl-C ends it, and nothing is written.")
         house = of_the_others()
         starter = self._starter(like)
         card = self._card(starter, given, {"owner": house.owner} if house.owner else {})
@@ -113,7 +112,7 @@ class _Walk:
         answers: dict[str, object] = {}
         for question in QUESTIONS:
 
-            def check(said: str, question: new_questions.Question = question) -> object:
+            def check(said: str, question: Question = question) -> object:
                 found = new_questions.value_of(question, said)
                 if question.field.startswith("usd_"):
                     new_questions.ceilings_fit(answers | {question.path: found})
@@ -202,7 +201,7 @@ def _tell(made: Unit) -> None:
     """What is there, and what to do now."""
     module = new_names.module_of(made.name)
     command = ".venv/bin/signoff"
-    say(
+    views.say(
         f"\n{made.name} is there. `signoff check` finds nothing wrong with it.\n"
         f"  flows/{module}.py\n"
         "      its card; what it reads, and in decide() what it does about it\n"
@@ -223,8 +222,3 @@ def _tell(made: Unit) -> None:
         "Take it back, as long as nothing of it is changed:\n"
         f"  {command} new {made.name} --undo"
     )
-
-
-def say(text: str) -> None:
-    """Print a text as it is."""
-    views.console.print(text, markup=False, soft_wrap=True)

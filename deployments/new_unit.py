@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib
 import json
@@ -19,8 +18,10 @@ from typing import Any, get_args
 
 from deployments import new_source, new_yaml
 from deployments.errors import CommandError
+from deployments.machine import lock_file
 from deployments.new_names import module_of
 from deployments.running import HOME, ROOT
+from prompts.cases import replace_file
 
 STARTERS = Path(__file__).parent / "starters"
 LABELLED = "category"
@@ -176,14 +177,12 @@ def alone() -> Iterator[None]:
     """
     try:
         RECEIPTS.mkdir(parents=True, exist_ok=True)
-        lock = (RECEIPTS / "lock").open("w")
+        lock = lock_file(RECEIPTS / "lock")
     except OSError as error:
         raise CommandError(f"nothing was written: {error.strerror} ({error.filename})") from error
+    if lock is None:
+        raise CommandError("another `signoff new` is on: end that first, nothing was written")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CommandError("another `signoff new` is on: end that first, nothing was written") from None
         yield
 
 
@@ -197,12 +196,11 @@ def write(made: Unit) -> None:
     """
     yaml_path = ROOT / new_yaml.FILE
     before = new_yaml.read(yaml_path)
-    if made.name in new_yaml.names(before):
-        raise CommandError(f"prefect.yaml has a deployment called {made.name} already: choose another name")
+    new_yaml.refuse_another(before, made.name)
     after = new_yaml.with_entry(before, made.entry)
     receipt = _receipt(made)
     try:
-        _put(_receipt_path(made.name), json.dumps(receipt))
+        replace_file(_receipt_path(made.name), json.dumps(receipt))
         _write(made, after)
         _close(receipt)
     except BaseException as error:
@@ -224,32 +222,17 @@ def _write(made: Unit, prefect_yaml: str) -> None:
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
         os.rename(folder, made.prompt_path)
         os.rename(flow, made.flow_path)
-    _put(ROOT / new_yaml.FILE, prefect_yaml)
+    replace_file(ROOT / new_yaml.FILE, prefect_yaml)
 
 
 def _close(receipt: Mapping[str, Any]) -> None:
     """Note that all of it was written: from here on it is its owner's, whatever they remove of it."""
-    _put(_receipt_path(receipt["name"]), json.dumps({**receipt, "whole": True}))
+    replace_file(_receipt_path(receipt["name"]), json.dumps({**receipt, "whole": True}))
 
 
 def _beside(name: str) -> str:
     """How the folder is called in which a workflow's files are written before they are moved to their places."""
     return f".new-{name}."
-
-
-def _put(path: Path, text: str) -> None:
-    """Replace a file as a whole: whoever reads meanwhile sees the old or the new one."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, beside)
-        os.replace(beside, path)
-    finally:
-        Path(beside).unlink(missing_ok=True)
 
 
 def _receipt(made: Unit) -> dict[str, Any]:
@@ -330,7 +313,7 @@ def take_back(receipt: Mapping[str, Any]) -> None:
     text = new_yaml.read(ROOT / new_yaml.FILE)
     without = new_yaml.without_entry(text, receipt["entry"])
     if without is not None:
-        _put(ROOT / new_yaml.FILE, without)
+        replace_file(ROOT / new_yaml.FILE, without)
     for file, checksum in receipt["files"].items():
         path = ROOT / file
         if path.is_file() and _checksum(path.read_bytes()) == checksum:

@@ -32,7 +32,7 @@ def with_entry(text: str, entry: str) -> str:
     """The text with an entry at the end of its deployments.
 
     Raises:
-        CommandError: it is no such file, holds a deployment of that name, or lacks what the entry refers to.
+        CommandError: it is no such file, or lacks what the entry refers to.
     """
     deployments = _deployments(text)
     dash = deployments.value[0].start_mark.column - 2
@@ -54,6 +54,16 @@ def names(text: str) -> list[str]:
     """
     _deployments(text)
     return [str(entry.get("name", "")) for entry in yaml.safe_load(text)["deployments"]]
+
+
+def refuse_another(text: str, name: str) -> None:
+    """Whether a deployment may be called so.
+
+    Raises:
+        CommandError: there is one of that name, or the file cannot be read as one that declares deployments.
+    """
+    if name in names(text):
+        raise CommandError(f"{FILE} has a deployment called {name} already: choose another name")
 
 
 def _deployments(text: str) -> yaml.SequenceNode:

@@ -76,24 +76,17 @@ def find_running() -> None:
         own = {name: value for name, value in os.environ.items() if name in OWN}
         use(found | own)
         return
-    silent, home = _on_the_default_port()
+    somebody_listens = busy(PORT)
+    home = server_home(f"http://127.0.0.1:{PORT}") if somebody_listens else None
     if home is not None and HOME.resolve() in home.resolve().parents:
         return
     # What is approved, or connected, must not land in another checkout's server because that happens to be up: not one
     # that is too busy to say whose it is, nor one that is started in the next second.
     os.environ["PREFECT_API_URL"] = NOBODY
-    if home is not None or silent:
+    if somebody_listens:
         os.environ[STRANGER] = str(home or "it does not say whose")
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
-
-
-def _on_the_default_port() -> tuple[bool, Path | None]:
-    """Whether something listens there and does not say what it is; and where the Prefect server keeps its state."""
-    if not busy(PORT):
-        return False, None
-    home = server_home(f"http://127.0.0.1:{PORT}")
-    return home is None, home
 
 
 def no_server() -> str:

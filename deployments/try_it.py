@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import inspect
 import logging
@@ -23,7 +22,7 @@ import sqlalchemy as sa
 
 from deployments.demo import QUOTED, Show
 from deployments.errors import CommandError
-from deployments.machine import ends_cleanly, free_port
+from deployments.machine import ends_cleanly, free_port, lock_file
 from deployments.running import HOME, ROOT, refuse_a_second, use
 from deployments.stack import POOL, Stack, create_pool
 
@@ -94,11 +93,10 @@ def alone(home: Path) -> Iterator[None]:
     from deployments.password import make_private
 
     make_private(home)
-    with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CommandError("another `signoff try` is on: wait for its end, or stop it with Ctrl-C") from None
+    lock = lock_file(home / "lock")
+    if lock is None:
+        raise CommandError("another `signoff try` is on: wait for its end, or stop it with Ctrl-C")
+    with lock:
         yield
 
 
@@ -236,6 +234,7 @@ class _Try(Show):
         """Run it; what was wrong with the builder's own code."""
         from deployments.known_errors import known
         from deployments.try_errors import heard, told
+        from tasks.plain import counted
 
         takes_limit = "limit" in inspect.signature(unit.function.fn).parameters
         with heard("tasks.gate") as ear:
@@ -245,12 +244,13 @@ class _Try(Show):
                 if isinstance(error, known()) or not (text := told(error)):
                     raise
                 return [text]
-        return [f"{text}\n    set aside for it: {many(count, 'record')}" for text, count in ear.found.items()]
+        return [f"{text}\n    set aside for it: {counted(count, 'record')}" for text, count in ear.found.items()]
 
     def _show(self, unit: _Unit) -> int:
         """The table of the records, and what each would have had done; returns how many actions wait."""
         from blocks.ledger import Action, Record
         from tasks import report
+        from tasks.plain import counted
 
         with self.ledger.read() as session:
             mine = sa.select(Record.id).where(Record.workflow == unit.card.workflow).order_by(Record.id)
@@ -267,8 +267,8 @@ class _Try(Show):
         aside = sum(row.state == "quarantined" for row in rows)
         done, refused = sum(len(row.done) for row in rows), sum(action.state == "refused" for action in actions)
         self.say(
-            f"\n{many(len(rows), 'record')} came in, {aside} of them set aside.\n"
-            f"{many(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
+            f"\n{counted(len(rows), 'record')} came in, {aside} of them set aside.\n"
+            f"{counted(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
         )
         return waits
 
@@ -311,11 +311,6 @@ def warm() -> None:
     )
 
 
-def many(count: int, what: str) -> str:
-    """`1 record`, `2 records`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def cut(text: str) -> str:
     """A fact, not longer than a terminal shows well."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
@@ -341,17 +336,12 @@ def deploy(*modules: str) -> None:
 @contextmanager
 def watched(show: Show, status: Any, workflow: str) -> Iterator[None]:
     """Say how far the records are, beside the wheel, while the block runs."""
-    from blocks.ledger import Record
-
     ended = threading.Event()
-    mine = sa.select(Record.state, sa.func.count()).where(Record.workflow == workflow).group_by(Record.state)
 
     def look() -> None:
         while not ended.wait(LOOK_SECONDS):
-            with show.ledger.read() as session:
-                counts = session.execute(mine).all()
-            if counts:
-                status.update(f"Running {workflow}: {', '.join(f'{count} {state}' for state, count in counts)}")
+            if progress := show.progress(workflow):
+                status.update(f"Running {workflow}: {progress}")
 
     watcher = threading.Thread(target=look, daemon=True)
     watcher.start()

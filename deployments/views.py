@@ -31,6 +31,11 @@ errors = Console(stderr=True, highlight=False)
 STATE_STYLE = {"done": "green", "waits for sign-off": "yellow", "quarantined": "red", "skipped": "dim"}
 
 
+def say(text: str) -> None:
+    """Print a text as it is."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
 def as_json(data: object) -> None:
     """Print `data` for programs. Times are ISO 8601, money is a string of US dollars."""
     # As the standard library writes it, but not for seconds where there are thousands of rows. Times as `str` has them.

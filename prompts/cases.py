@@ -123,21 +123,25 @@ def append(prompt: Prompt, new: Sequence[Case]) -> tuple[Case, ...]:
     text += "".join(f"{case.line()}\n" for case in new)
     cases = parse(prompt, _numbered(text), str(path))
     try:
-        _replace(path, text)
+        replace_file(path, text)
     except OSError as error:
         raise CaseError(f"{path} cannot be written: {error}") from error
     return cases
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write beside the file and rename: whoever reads meanwhile sees it as it was, and a crash leaves it so."""
+def replace_file(path: Path, text: str) -> None:
+    """Write beside the file and rename: whoever reads meanwhile sees it as it was, and a crash leaves it so.
+
+    The file may be a new one. Its line ends are the text's own.
+    """
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+        with open(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        shutil.copymode(path, beside)
+        if path.exists():
+            shutil.copymode(path, beside)
         os.replace(beside, path)
     finally:
         Path(beside).unlink(missing_ok=True)

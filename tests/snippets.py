@@ -16,12 +16,11 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +28,8 @@ from pathlib import Path
 import yaml
 from cyclopts.exceptions import CycloptsError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 from markdown_it import MarkdownIt
+
+from tests.checkout import copied_to
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -349,14 +350,7 @@ def _is_program(fence: Fence) -> bool:
 
 def copy_checkout(to: Path) -> Path:
     """A checkout without state, with this one's environment."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", "*.db")
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, to / name, ignore=ignore)
-        elif source.is_file():
-            to.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, to / name)
+    copied_to(to, COPIED)
     for name in ("requirements.lock", "pyproject.toml"):
         os.utime(to / name, (0, 0))  # older than the environment, which `make` would else bring up to date
     (to / ".venv").symlink_to(Path(sys.prefix))
@@ -480,11 +474,3 @@ def printed(fence: Fence, out: str) -> None:
         pattern = re.compile(".*".join(re.escape(part.strip()) for part in wanted.split("...")))
         if not any(map(pattern.fullmatch, lines)):
             raise SnippetError(f"{fence.at(offset)}: not printed (there, or at all): {line}\nbut:\n{out}")
-
-
-def not_run(pages: Iterable[Path]) -> Iterator[tuple[str, str, str]]:
-    """Each fence of commands that is not run: where, why, its first line."""
-    for page in pages:
-        for fence in fences(page):
-            if fence.language == "sh" and fence.not_run is not None:
-                yield fence.at(), fence.not_run, (fence.text.splitlines() or [""])[0]

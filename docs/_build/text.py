@@ -75,11 +75,6 @@ def codes(texts: Iterable[object]) -> str:
     return ", ".join(code(text) for text in texts)
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 case`, `2 cases`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def anchor(heading: str) -> str:
     """Where a heading's link leads, as MkDocs makes it."""
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())

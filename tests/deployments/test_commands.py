@@ -14,6 +14,7 @@ import pytest
 from blocks.ledger import Action, Ledger, Record
 from deployments.machine import HOST
 from deployments.running import ROOT
+from tests.checkout import copied_to
 from tests.deployments.machinery import Finished, clean_environment, run, unused_port
 
 COMMANDS: list[list[str]] = [
@@ -164,16 +165,6 @@ class TestPorts:
 def checkout(tmp_path: Path) -> Path:
     """A copy of the repository, to break."""
     return copied_to(tmp_path / "checkout")
-
-
-def copied_to(folder: Path) -> Path:
-    """Copy what the commands need, with what Python has made of it: to compile it again would take a second."""
-    folder.mkdir()
-    for name in ("flows", "tasks", "blocks", "prompts", "deployments", "sandbox"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
-    for name in ("prefect.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 @pytest.fixture

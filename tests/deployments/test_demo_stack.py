@@ -21,8 +21,8 @@ import pytest
 
 from deployments.machine import HOST
 from deployments.running import PORT
+from tests.checkout import copied_to
 from tests.deployments.machinery import clean_environment, eventually, processes_naming
-from tests.deployments.test_commands import copied_to
 
 SECONDS = 600
 """A whole demo, on a machine that does much else besides: it takes a tenth of that on a quiet one."""

@@ -14,10 +14,11 @@ from deployments import new_unit
 from deployments.errors import CommandError
 from deployments.new_unit import Wanted
 from deployments.running import ROOT
+from prompts.cases import replace_file
+from tests.checkout import copied_to
 from tests.deployments.machinery import Finished, clean_environment
 from tests.deployments.machinery import forked as run_forked
 from tests.deployments.terminal import Terminal, terminal
-from tests.deployments.test_commands import copied_to
 from tests.mother import Mother
 
 Signoff = Callable[..., Finished]
@@ -229,7 +230,7 @@ class TestHalfWay:
             return call
 
         patch.setattr(os, "rename", failing(os.rename))
-        patch.setattr(new_unit, "_put", failing(new_unit._put))
+        patch.setattr("deployments.new_unit.replace_file", failing(replace_file))
 
 
 class TestInATerminal:

@@ -10,9 +10,9 @@ import pytest
 
 from deployments.machine import busy
 from deployments.try_it import TRY_PORT
+from tests.checkout import copied_to
 from tests.deployments.machinery import Finished, eventually, run
 from tests.deployments.terminal import terminal
-from tests.deployments.test_commands import copied_to
 from tests.deployments.test_new_cli import environment_of
 
 Signoff = Callable[..., Finished]

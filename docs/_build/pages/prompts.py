@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import prompts
 from docs._build.source import notes, summary
-from docs._build.text import code, codes, limits, plural, table, words
+from docs._build.text import code, codes, limits, table, words
+from tasks.plain import counted
 
 LONGEST = 400
 
@@ -36,7 +37,7 @@ def _prompt(name: str) -> str:
     facts = [
         ("Variables", codes(sorted(found.variables))),
         ("Longest answer", f"{found.settings.max_tokens:,} tokens"),
-        ("Cases", f"{plural(len(found.cases), 'case')}, {held_out} of them held out"),
+        ("Cases", f"{counted(len(found.cases), 'case')}, {held_out} of them held out"),
         ("Agent's text", code(f"prompts/{name}/agent.md") if found.agent else ""),
     ]
     rows = [
