@@ -120,7 +120,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="signoff-bench-") as folder:
         home = Path(folder)
-        stack = Stack(home / "stack", free_port(4200))
+        stack = Stack(home / "stack", free_port(4200), begins_empty=True)
         use(stack.environment | {"PREFECT_LOGGING_LEVEL": "ERROR"})
         with stack:
             write_request(home / "request.json")

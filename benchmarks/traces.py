@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="signoff-bench-") as folder, collecting() as collector:
-        stack = Stack(Path(folder), free_port(4200))
+        stack = Stack(Path(folder), free_port(4200), begins_empty=True)
         use(stack.environment | {"PREFECT_LOGGING_LEVEL": "ERROR"})
         with stack:
             url = stack.start_sandbox()

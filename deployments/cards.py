@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 import prompts
-from deployments.errors import CommandError
+from deployments.errors import unknown
 from deployments.running import ROOT
 from prompts import Prompt
 from tasks import flow_cards
@@ -56,7 +56,17 @@ def card_of(workflow: str) -> Card:
     try:
         return found[workflow.replace("_", "-")]
     except KeyError:
-        raise CommandError(f"there is no workflow {workflow}; there are {', '.join(sorted(found))}") from None
+        raise unknown("workflow", workflow, sorted(found)) from None
+
+
+def workflow_names() -> list[str]:
+    """The names of the workflows, without importing one: that takes long, and fails where one is being written."""
+    return [path.stem.replace("_", "-") for path in flow_files() if "\nCARD = " in path.read_text(encoding="utf-8")]
+
+
+def prompt_names() -> list[str]:
+    """The names of the prompts' folders."""
+    return sorted(path.parent.name for path in prompts.FOLDER.glob("*/prompt.md"))
 
 
 def prompt_of(name: str) -> Prompt:
@@ -67,6 +77,5 @@ def prompt_of(name: str) -> Prompt:
     """
     folder = name.replace("-", "_")
     if not (prompts.FOLDER / folder / "prompt.md").is_file():
-        there = ", ".join(sorted(path.parent.name for path in prompts.FOLDER.glob("*/prompt.md")))
-        raise CommandError(f"there is no prompt {name}; there are {there}")
+        raise unknown("prompt", name, prompt_names())
     return prompts.load(folder)

@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, CycloptsError, CycloptsPanel, Group, MissingArgumentError, Parameter
 from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from rich.panel import Panel
+
+
+def explained(error: CycloptsError) -> Panel:
+    """What was wrong with a command line; where a name is missing, with those that there are."""
+    said = str(error)
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        from deployments.cards import prompt_names, workflow_names
+
+        there = {"WORKFLOW": workflow_names, "PROMPT": prompt_names}.get(error.argument.name)
+        said += f"\nThere are {', '.join(there())}." if there else ""
+    return CycloptsPanel(said)
+
+
+def default_of(value: object) -> str | None:
+    """What help says of a default; nothing of one that goes without saying: a flag that is off, or nothing given."""
+    return None if value in (None, False, (), "") else str(value)
+
 
 app = App(
     name="signoff",
-    help="AI workflows on the tools a small team already uses, with a person's sign-off before anything that matters.",
+    help=(
+        "AI workflows on the tools a small team already uses, with a person's sign-off before anything that matters."
+        "\n\nTo look at it: signoff demo. With your accounts: signoff up, and signoff connect beside it. "
+        "For a workflow of your own: signoff new NAME."
+    ),
     version="0.1.0",
     help_format="plaintext",
+    error_formatter=explained,
+    default_parameter=Parameter(show_default=default_of),
 )
 start = Group("Start", sort_key=0)
 work = Group("Work with it", sort_key=1)
-trust = Group("Prompts and trust", sort_key=2)
-app["--help"].group = app["--version"].group = Group("Help", sort_key=3)
+build = Group("Build", sort_key=2)
+trust = Group("Prompts and trust", sort_key=3)
+serve = Group("On a server", sort_key=4)
+app["--help"].group = app["--version"].group = Group("Help", sort_key=5)
 approvals = App(name="approvals", help="What waits for a person: list, show, approve, reject, assign.", group=work)
 ledger = App(name="ledger", help="What came in, and what became of it.", group=work)
 audit = App(name="audit", help="Whether the ledger still says what it said.", group=work)
@@ -74,7 +102,7 @@ def demo(*, port: Port = None) -> int:
     return demo(port)
 
 
-@app.command(name="new", group=start)
+@app.command(name="new", group=build)
 def new_workflow(
     name: str,
     /,
@@ -155,7 +183,7 @@ def new_workflow(
     return new.new(name, like=like, given=known, labels=label, company=company, yes=yes)
 
 
-@app.command(name="try", group=start)
+@app.command(name="try", group=build)
 def try_workflow(
     workflow: str,
     /,
@@ -216,7 +244,7 @@ def run(
     return run(workflow, limit=limit, wait=wait)
 
 
-@app.command(group=start)
+@app.command(group=serve)
 def deploy() -> int:
     """Put every deployment on the Prefect server at PREFECT_API_URL, and bring the databases up to date.
 
@@ -251,7 +279,7 @@ def connect(
     return connect(vendors, again=again, from_environment=from_environment, browser=not no_browser)
 
 
-@app.command(group=start)
+@app.command(group=build)
 def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system pick one.")] = 4290) -> int:
     """Start only the pretend company (Gmail, HubSpot, Stripe, Slack, Notion, Claude on loopback), until Ctrl-C.
 
@@ -269,7 +297,7 @@ def sandbox(*, port: Annotated[int, Parameter(help="Its port; 0 lets the system 
     return 0
 
 
-@app.command(group=start)
+@app.command(group=work)
 def inbox(
     *,
     person: Annotated[
@@ -284,7 +312,7 @@ def inbox(
     return open_inbox(person, browser=not no_browser)
 
 
-@app.command(group=start)
+@app.command(group=serve)
 def receive(
     *,
     host: Annotated[str, Parameter(help="The address to listen on. Put a proxy with TLS before it.")] = "127.0.0.1",
@@ -296,7 +324,7 @@ def receive(
     return receive(host, port)
 
 
-@app.command(group=start)
+@app.command(group=build)
 def mcp(*, person: Annotated[str, Parameter(name="--as", help="Whose assistant it is: the ledger names them.")]) -> int:
     """Offer the billing tools to a person's own assistant (MCP on standard streams), through the same gate."""
     from deployments.mcp_server import serve
@@ -304,7 +332,7 @@ def mcp(*, person: Annotated[str, Parameter(name="--as", help="Whose assistant i
     return serve(person)
 
 
-@app.command(group=start)
+@app.command(group=serve)
 def reap(
     *,
     once: Annotated[bool, Parameter(negative="", help="Look once, and end.")] = False,
@@ -318,7 +346,7 @@ def reap(
     return reap(once=once, local=local)
 
 
-@app.command(group=start)
+@app.command(group=build)
 def check(*, offline: Annotated[bool, Parameter(negative="", help="Leave out what needs the server.")] = False) -> int:
     """Check every workflow's card, prompt, deployment and credentials, and say what is missing."""
     from deployments.check import check
@@ -733,7 +761,7 @@ def forget_source(name: str, /, *, yes: Annotated[bool, Parameter(negative="", h
 
 @app.command(name="eval", group=trust)
 def evaluate(
-    name: str,
+    prompt: str,
     /,
     *,
     model: Annotated[
@@ -759,33 +787,33 @@ def evaluate(
 
     Parameters
     ----------
-    name:
+    prompt:
         The folder under prompts/, for example lead_triage.
     """
     from deployments.evaluate import evaluate
 
     return evaluate(
-        name, model=model, cases=cases, against=against, batch=batch, again=again, max_usd=max_usd, as_json=json
+        prompt, model=model, cases=cases, against=against, batch=batch, again=again, max_usd=max_usd, as_json=json
     )
 
 
 @app.command(group=trust)
-def evidence(name: str, /, *, json: Json = False) -> int:
+def evidence(workflow: str, /, *, json: Json = False) -> int:
     """Show what supports a workflow's stage, and exactly what is missing for the next.
 
     Parameters
     ----------
-    name:
-        The workflow, for example lead-triage.
+    workflow:
+        Its name, for example lead-triage.
     """
     from deployments.evidence import show
 
-    return show(name, as_json=json)
+    return show(workflow, as_json=json)
 
 
 @app.command(group=trust)
 def stage(
-    name: str,
+    workflow: str,
     to: str | None = None,
     /,
     *,
@@ -795,19 +823,19 @@ def stage(
 
     Parameters
     ----------
-    name:
-        The workflow, for example lead-triage.
+    workflow:
+        Its name, for example lead-triage.
     to:
         The stage to set. `shadow` is the emergency stop: it holds from the next batch on.
     """
     from deployments.evidence import set_stage
 
-    return set_stage(name, to, yes=yes)
+    return set_stage(workflow, to, yes=yes)
 
 
 @app.command(group=trust)
 def cases(
-    name: str,
+    prompt: str,
     /,
     *,
     from_decisions: Annotated[
@@ -821,17 +849,17 @@ def cases(
 
     Parameters
     ----------
-    name:
+    prompt:
         The folder under prompts/, for example lead_triage.
     """
     from deployments.cases import cases
 
-    return cases(name, from_decisions=from_decisions, limit=limit, yes=yes, as_json=json)
+    return cases(prompt, from_decisions=from_decisions, limit=limit, yes=yes, as_json=json)
 
 
 @app.command(group=trust)
 def shadow(
-    name: str,
+    workflow: str,
     /,
     *,
     limit: Annotated[int, Parameter(help="The newest so many records.")] = 50,
@@ -842,17 +870,17 @@ def shadow(
 
     Parameters
     ----------
-    name:
-        The workflow, for example lead-triage.
+    workflow:
+        Its name, for example lead-triage.
     """
     from deployments.shadow import compare
 
-    return compare(name, limit=limit, offline=offline, as_json=json)
+    return compare(workflow, limit=limit, offline=offline, as_json=json)
 
 
 @app.command(group=trust)
 def mirror(
-    name: str,
+    workflow: str,
     /,
     *,
     limit: Annotated[int, Parameter(help="At most so many records.")] = 20,
@@ -867,12 +895,12 @@ def mirror(
 
     Parameters
     ----------
-    name:
-        The workflow, for example lead-triage.
+    workflow:
+        Its name, for example lead-triage.
     """
     from deployments.mirror import mirror
 
-    return mirror(name, limit=limit, mail=mail, report=report, person=person, as_json=json)
+    return mirror(workflow, limit=limit, mail=mail, report=report, person=person, as_json=json)
 
 
 @approvals.command(name="list")

@@ -34,7 +34,7 @@ def demo(port: int | None) -> int:
         raise StackError(f"port {port} is in use on {HOST}: choose another with --port, or leave it out")
     refuse_a_second()
     Stack(HOME / "demo").stop_leftovers()
-    stack = Stack(HOME / "demo", port or free_port(PORT))
+    stack = Stack(HOME / "demo", port or free_port(PORT), begins_empty=True)
     shutil.rmtree(stack.home, ignore_errors=True)
     use(stack.environment)
     began = time.monotonic()

@@ -247,8 +247,7 @@ def stages(store: Ledger, of: Sequence[Card]) -> list[Line]:
     for card in of:
         found = assessed(store, card)
         stage, why = effective_stage(card, (found.stage, found.why))
-        why_not = why.removesuffix("; see `signoff evidence`")  # with the name, here
-        said = f"runs {stage}" if stage is card.stage else f"runs {stage}, the card asks for {card.stage}: {why_not}"
+        said = f"runs {stage}" if stage is card.stage else f"runs {stage}, the card asks for {card.stage}: {why}"
         more = "" if stage is card.stage else f": signoff evidence {card.workflow}"
         level = Level.WARNING if "which is no stage" in why else Level.OK
         lines.append(Line(level, card.workflow, said + more, card.owner))

@@ -14,7 +14,7 @@ from rich.text import Text
 from blocks.ledger import Ledger, utcnow
 from deployments import views
 from deployments.cards import cards
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from tasks import roi, roi_advice, roi_statement, roi_words
 from tasks.periods import PeriodError, last_days, zone_of
 from tasks.plain import capitalised, counted
@@ -81,7 +81,7 @@ def _named(workflows: Sequence[str], found: Report) -> list[str]:
     there = [each.workflow for each in found.workflows]
     wanted = [name if name in there else name.replace("_", "-") for name in workflows]
     if missing := [name for name in wanted if name not in there]:
-        raise CommandError(f"there is no workflow {missing[0]}; there are {', '.join(there)}")
+        raise unknown("workflow", missing[0], there)
     return wanted
 
 

@@ -11,7 +11,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments import views
 from deployments.cards import declared_deployments
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from deployments.waiting import ui_url
 
 LOOK_SECONDS = 0.5
@@ -30,8 +30,11 @@ def run(name: str, *, limit: int | None, wait: bool) -> int:
             deployment = client.read_deployment_by_name(f"{wanted}/{wanted}")
             started = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
         except ObjectNotFound as error:
-            known = ", ".join(str(entry["name"]) for entry in declared_deployments())
-            raise CommandError(f"there is no deployment {wanted} on the Prefect server; there are {known}") from error
+            known = [str(entry["name"]) for entry in declared_deployments()]
+            if wanted in known:
+                why = f"the deployment {wanted} is not on the Prefect server yet: start `signoff up` again"
+                raise CommandError(why) from error
+            raise unknown("deployment", wanted, known) from error
         except PrefectHTTPStatusError as error:
             raise CommandError(f"{wanted} does not take --limit {limit}: {_reason(error)}") from error
         link = f"{ui_url()}/runs/flow-run/{started.id}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from deployments import running
+from deployments import empty_database, running
 from deployments.errors import StackError
 from deployments.machine import (
     HOST,
@@ -27,7 +27,7 @@ from deployments.machine import (
     signal_group,
 )
 from deployments.password import make_private
-from deployments.running import PORT, ROOT
+from deployments.running import HOME, PORT, ROOT
 from deployments.scale import PREPARED, Scale
 
 RECEIVER_PORT = 4280
@@ -88,6 +88,8 @@ class Stack:
     receiver_url: str | None = None
     """Where the receiver is, from this machine, once it was started."""
     scale: Scale = field(default_factory=Scale)
+    begins_empty: bool = False
+    """Whether nothing of before is wanted: Prefect's database then begins as a copy of an empty one."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _started: dict[str, _Started] = field(default_factory=dict)
 
@@ -163,6 +165,8 @@ class Stack:
             if busy(port):
                 used = f"port {port} is in use{_by_prefect(self._local(port))}"
                 raise StackError(f"{used}: stop that, or choose another --port")
+        if self.begins_empty:
+            empty_database.begin(self.home, HOME)
         if self.scale.apart:
             self._run("database", ["prefect", "server", "database", "upgrade", "--yes"])
             self._start("services", ["prefect", "server", "services", "start"])
@@ -185,6 +189,8 @@ class Stack:
             # Two that start at once both find the port free: the second one's answers come from the first one's server.
             if self._home_of(url, _nth("server", number)) != self.home / "prefect":
                 raise StackError(f"port {port} was taken by another Prefect server meanwhile: choose another --port")
+        if self.begins_empty:
+            empty_database.keep(self.home, HOME)
 
     def _home_of(self, url: str, name: str) -> Path | None:
         """Where the server at `url` keeps its state, once it says so: on a busy machine its first answers are late."""

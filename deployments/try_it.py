@@ -7,12 +7,11 @@ import inspect
 import logging
 import os
 import shutil
-import sqlite3
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from deployments.demo import QUOTED, Show
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from deployments.machine import ends_cleanly, free_port, lock_file
 from deployments.running import HOME, ROOT, refuse_a_second, use
 from deployments.stack import POOL, Stack, create_pool
@@ -36,6 +35,9 @@ TRY_PORT = 4250
 """Not the usual one: a command in another terminal that finds no stack of ours must not turn to this server."""
 
 LOOK_SECONDS = 0.5
+FORMS = 5
+"""Forms whose links are listed."""
+
 LONGEST = 300
 """Characters of a fact that are shown; the form shows all of it."""
 
@@ -56,7 +58,7 @@ def try_it(name: str, *, limit: int, stay: bool) -> int:
     with alone(home), ends_cleanly():
         began = time.monotonic()
         Stack(home).stop_leftovers()
-        stack = Stack(home, free_port(TRY_PORT))
+        stack = Stack(home, free_port(TRY_PORT), begins_empty=True)
         # In this process only: what goes wrong is told here, without Prefect's traceback.
         use(stack.environment | {LOGGING: "CRITICAL"})
         forget(home)
@@ -70,17 +72,15 @@ def chosen(name: str) -> str:
     Raises:
         CommandError: there is none, or it serves the others and has nothing to try.
     """
-    from tasks import flow_cards
+    from deployments.cards import flow_files, workflow_names
 
-    wanted = name.replace("-", "_")
-    there = [path.stem for path in flow_cards.files(ROOT / "flows")]
-    workflows = [stem for stem in there if "CARD = " in (ROOT / "flows" / f"{stem}.py").read_text(encoding="utf-8")]
-    names = ", ".join(stem.replace("_", "-") for stem in workflows)
-    if wanted not in there:
-        raise CommandError(f"there is no workflow {name}; there are {names}")
-    if wanted not in workflows:
+    wanted, workflows = name.replace("_", "-"), workflow_names()
+    if wanted not in workflows and (wanted.replace("-", "_") in (path.stem for path in flow_files())):
+        names = ", ".join(workflows)
         raise CommandError(f"{name} has no CARD: it serves the workflows, and cannot be tried; there are {names}")
-    return wanted
+    if wanted not in workflows:
+        raise unknown("workflow", name, workflows)
+    return wanted.replace("-", "_")
 
 
 @contextmanager
@@ -101,35 +101,11 @@ def alone(home: Path) -> Iterator[None]:
 
 
 def forget(home: Path) -> None:
-    """Forget what an earlier try has left; Prefect's database begins as a new one that is migrated already."""
+    """Forget what an earlier try has left."""
     for name in ("ledger.db", "library.db"):
         for path in home.glob(f"{name}*"):
             path.unlink()
     shutil.rmtree(home / "prefect", ignore_errors=True)
-    (home / "prefect").mkdir(mode=0o700)
-    if (ready := prepared(home)).exists():
-        shutil.copyfile(ready, home / "prefect" / "prefect.db")
-
-
-def prepared(home: Path) -> Path:
-    """Where an empty database of this Prefect is kept: to migrate a new one takes longer than all the rest."""
-    from importlib.metadata import version
-
-    return home / f"prefect-{version('prefect')}.db"
-
-
-def keep_prepared(home: Path) -> None:
-    """Keep the database of a server that has done nothing yet, unless that was done."""
-    ready = prepared(home)
-    if ready.exists():
-        return
-    for older in home.glob("prefect-*.db"):
-        older.unlink()
-    beside = ready.with_suffix(".part")
-    beside.unlink(missing_ok=True)
-    with closing(sqlite3.connect(home / "prefect" / "prefect.db")) as theirs, closing(sqlite3.connect(beside)) as ours:
-        theirs.backup(ours)
-    os.replace(beside, ready)
 
 
 @dataclass
@@ -167,6 +143,7 @@ class _Try(Show):
             with watched(self, status, unit.card.workflow):
                 wrong = self._run(unit)
         waits = self._show(unit)
+        wrong += self._other_answers(unit, wrong)
         for text in wrong:
             self.views.errors.print(f"\n{text}", markup=False, soft_wrap=True)
         self.say(f"\nIt took {time.monotonic() - self.began:.0f} s.")
@@ -214,7 +191,6 @@ class _Try(Show):
 
         warm()
         self.stack.wait_for_server()
-        keep_prepared(self.stack.home)
         self.sandbox_url = self.stack.wait_for_sandbox()
         create_pool()
         deploy("perform_action", self.workflow)
@@ -246,10 +222,27 @@ class _Try(Show):
                 return [text]
         return [f"{text}\n    set aside for it: {counted(count, 'record')}" for text, count in ear.found.items()]
 
+    def _other_answers(self, unit: _Unit, wrong: Sequence[str]) -> list[str]:
+        """What is wrong with the builder's own code where none of these records has led."""
+        import prompts
+        from blocks.ledger import Record
+        from deployments.try_answers import untold
+
+        mine = sa.select(Record).where(Record.workflow == unit.card.workflow, Record.answer.is_not(None))
+        with self.ledger.read() as session:
+            records = session.scalars(mine.order_by(Record.id)).all()
+        found = untold(unit.module, prompts.load(unit.card.prompt).answer, records)
+        return [
+            f"{text}\n    no record came there now; one would with {', '.join(labels)}"
+            for text, labels in found.items()
+            if not any(said.startswith(text) for said in wrong)
+        ]
+
     def _show(self, unit: _Unit) -> int:
         """The table of the records, and what each would have had done; returns how many actions wait."""
         from blocks.ledger import Action, Record
         from tasks import report
+        from tasks.actions import Impact
         from tasks.plain import counted
 
         with self.ledger.read() as session:
@@ -270,6 +263,9 @@ class _Try(Show):
             f"\n{counted(len(rows), 'record')} came in, {aside} of them set aside.\n"
             f"{counted(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
         )
+        if any(action.state == "waiting" and action.impact == Impact.LOW for action in actions):
+            name = unit.card.workflow
+            self.say(f"Low-impact ones wait, too, until there is evidence for more: signoff evidence {name}")
         return waits
 
     def _show_action(self, action: Action) -> None:
@@ -296,8 +292,11 @@ class _Try(Show):
         for line in self.inbox(unit.card.owner):
             self.say(line)
         self.say("Each has a form in Prefect as well (open one and press Resume):")
-        for form in self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))[:5]:
+        forms = self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))
+        for form in forms[:FORMS]:
             self.say(f"  {form[0].title}\n    {self.views.form_link(form[0], ui_url())}")
+        if len(forms) > FORMS:
+            self.say(f"  and {len(forms) - FORMS} more")
         self.stay(unit.card.owner)
 
 

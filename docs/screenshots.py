@@ -40,7 +40,7 @@ def main() -> None:
         from deployments.stack import Stack
 
         home = Path(folder)
-        stack = Stack(home / "stack", free_port(4200))
+        stack = Stack(home / "stack", free_port(4200), begins_empty=True)
         use(stack.environment)
         with stack:
             work_through(stack)

@@ -163,7 +163,8 @@ CATALOGUE = {
     "deals": "dealname dealstage pipeline description deal_currency_code closed_lost_reason closed_won_reason "
     "amount:number closedate:datetime hs_v2_date_entered_current_stage:datetime "
     "hs_priority=low|medium|high dealtype=newbusiness|existingbusiness",
-    "tickets": "subject content hs_ticket_category source_type closed_date:datetime "
+    "tickets": "subject content source_type closed_date:datetime "
+    "hs_ticket_category=PRODUCT_ISSUE|BILLING_ISSUE|FEATURE_REQUEST|GENERAL_INQUIRY "
     "hs_pipeline=0 hs_pipeline_stage=1|2|3|4 hs_ticket_priority=LOW|MEDIUM|HIGH|URGENT",
     "notes": "hs_note_body hs_attachment_ids hs_timestamp:datetime",
     "tasks": "hs_task_subject hs_task_body hs_timestamp:datetime hs_task_reminders "

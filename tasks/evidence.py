@@ -181,7 +181,7 @@ def _judge(figures: Figures, lines: tuple[Line, ...], rule: Evidence, now: Stage
     if not missing:
         return Stage.SELECTIVE, "the evidence supports it"
     first = missing[0]
-    more = f", and {len(missing) - 1} more; see `signoff evidence`" if len(missing) > 1 else ""
+    more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     return Stage.GATED, f"{first.what}: {first.has}, needs {first.needs}{more}"
 
 

@@ -43,14 +43,14 @@ def test_a_page_does_what_it_says(
     if needs_stack(page):
         environment = request.getfixturevalue("stack").environment
     checkout = copy_checkout(tmp_path / "checkout")
-    tried = checkout / ".signoff" / "try"
-    tried.mkdir(parents=True)
-    hand_on(empty_databases, tried)
+    kept = checkout / ".signoff"
+    kept.mkdir()
+    hand_on(empty_databases, kept)
     Reader(checkout, environment).follow(page)
-    hand_on(tried, empty_databases)
+    hand_on(kept, empty_databases)
 
 
 def hand_on(folder: Path, to: Path) -> None:
-    """`signoff try` keeps an empty Prefect database, which takes long to make: one does for all pages."""
+    """A checkout keeps an empty Prefect database, which takes long to make: one does for all pages."""
     for database in folder.glob("prefect-*.db"):
         shutil.copy2(database, to)

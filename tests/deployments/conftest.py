@@ -81,7 +81,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory, mother: Mother) -> Iterato
     from deployments.pretend import connect
     from sandbox.company import load
 
-    with pytest.MonkeyPatch.context() as patch, Stack(tmp_path_factory.mktemp("stack"), unused_port()) as stack:
+    made_of = Stack(tmp_path_factory.mktemp("stack"), unused_port(), begins_empty=True)
+    with pytest.MonkeyPatch.context() as patch, made_of as stack:
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, f"{HOST},localhost")
         patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "5")  # by default it looks once a minute

@@ -537,6 +537,7 @@ def test_new_paths_serve_the_same_objects(crm: httpx.Client) -> None:
         ("notes", {"hs_note_body": "x"}, "required properties"),
         ("tasks", {"hs_timestamp": "tomorrow"}, "INVALID_DATE"),
         ("tasks", {"hs_timestamp": "2026-11-23T10:00:00Z", "hs_task_status": "DONE"}, "INVALID_OPTION"),
+        ("tickets", {"subject": "Hi", "hs_pipeline_stage": "1", "hs_ticket_category": "BUG"}, "INVALID_OPTION"),
     ],
 )
 def test_bad_values_are_refused_and_not_kept(
