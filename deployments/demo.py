@@ -132,17 +132,17 @@ class _Demo(Show):
         with self.views.console.status("Starting ...") as status:
             self._start(status)
             first, *others = sorted(cards(), key=lambda card: card.workflow != "lead-triage")
-            self._evaluate(status, [first])
-            triage = self._begin(status, "lead-triage", "Triaging the inbox")
-            self._evaluate(status, others)  # while that run's process starts
-            self._wait(status, triage)
+            self._evaluate(status, [first])  # while the deployments are put on the server
+            self.stack.wait_for_deploy()
+            self.stack.start_worker()
+            self._wait(status, self._begin(status, "lead-triage", "Triaging the inbox"))
         self._print_table()
-        self._say_why_it_waits()
         with self.views.console.status("Going on ...") as status:
             # Side by side: most of what a run takes is its process's start.
             documents = self._begin(status, "index-documents", "Reading the help centre and the handbook")
             invoices = self._begin(status, "billing-agent", "Looking for overdue invoices")
             meetings = self._begin(status, "meeting-notes", "Reading the transcripts of meetings")
+            self._evaluate(status, others)
             self._wait(status, documents)
             self._wait(status, self._begin(status, "support-answer", "Answering the support tickets from them"))
         self._print_answers()
@@ -152,6 +152,7 @@ class _Demo(Show):
         with self.views.console.status("Reading the meetings ...") as status:
             self._wait(status, meetings)
         self._print_notes()
+        self._say_why_it_waits()
         if stay:
             self._stay_up()
         else:
@@ -169,9 +170,8 @@ class _Demo(Show):
         self.sandbox_url = self.stack.wait_for_sandbox()
         self.stack.announce()
         self.step(status, "Putting the deployments on the server, connecting the pretend accounts")
-        self.stack.deploy()
+        self.stack.launch_deploy()
         connect(self.sandbox_url, load().mailbox)
-        self.stack.start_worker()
 
     def _evaluate(self, status: Status, some: Sequence[Card]) -> None:
         """As the deployment evaluate-prompts does every night."""

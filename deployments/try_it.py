@@ -265,7 +265,7 @@ class _Try(Show):
         )
         if any(action.state == "waiting" and action.impact == Impact.LOW for action in actions):
             name = unit.card.workflow
-            self.say(f"Low-impact ones wait, too, until there is evidence for more: signoff evidence {name}")
+            self.say(f"Low-impact ones wait, too, until there is evidence for more:\n  signoff evidence {name}")
         return waits
 
     def _show_action(self, action: Action) -> None:

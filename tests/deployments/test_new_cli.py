@@ -288,7 +288,7 @@ def test_help_fits_80_columns(in_process: Signoff, name: str) -> None:
     assert f"signoff {name}" in done.out
 
 
-def test_both_are_listed_under_start(in_process: Signoff) -> None:
-    listed = in_process("--help").out.partition("Start")[2].partition("Work with it")[0]
+def test_both_are_listed_under_build(in_process: Signoff) -> None:
+    listed = in_process("--help").out.partition("Build")[2].partition("Prompts and trust")[0]
     assert " new " in listed
     assert " try " in listed
