@@ -87,6 +87,8 @@ class Stack:
     """What the server asks for (`user:password`); None where only this machine can reach it."""
     receiver_url: str | None = None
     """Where the receiver is, from this machine, once it was started."""
+    ui_url: str | None = None
+    """Where people find Prefect's pages, when a proxy stands before them (`https://signoff.example.com`)."""
     scale: Scale = field(default_factory=Scale)
     begins_empty: bool = False
     """Whether nothing of before is wanted: Prefect's database then begins as a copy of an empty one."""
@@ -115,6 +117,8 @@ class Stack:
     @property
     def public_url(self) -> str:
         """Where the Prefect UI is, from wherever the server can be reached."""
+        if self.ui_url:
+            return self.ui_url.rstrip("/")
         if self.host not in ("0.0.0.0", "::"):
             return self.url
         name = socket.getfqdn()

@@ -32,6 +32,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
         library_url=os.environ.get("SIGNOFF_LIBRARY_URL"),
         host=host,
         password=secret,
+        ui_url=ui_url(),
         scale=scale or Scale(),
     )
     use(stack.environment)
@@ -68,6 +69,18 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
         with reaping(local=alone):
             Keeper(stack, lambda line: views.console.print(line, markup=False, soft_wrap=True)).until_the_end()
     return 0
+
+
+def ui_url() -> str | None:
+    """Where people find Prefect's pages, by Prefect's own setting, when that is not where the server listens.
+
+    Raises:
+        StackError: it is no address.
+    """
+    url = os.environ.get("PREFECT_UI_URL")
+    if url and not url.startswith(("https://", "http://")):
+        raise StackError(f"PREFECT_UI_URL is {url!r}: write it with https://, as in https://signoff.example.com")
+    return url
 
 
 def _not_yet(lowered: Sequence[tuple[str, str]], of: Sequence[Card]) -> Iterator[str]:

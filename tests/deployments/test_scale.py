@@ -21,6 +21,7 @@ from deployments.machine import HOST
 from deployments.running import ROOT
 from deployments.scale import ON_REDIS, PREPARED, Scale
 from deployments.stack import POOL, PREFECT_SETTINGS, Stack
+from deployments.up import ui_url
 from tests.deployments.machinery import eventually, unused_port
 
 DATABASE, REDIS = "postgresql://ann:secret-word@db/prefect", "redis://cache:6379"
@@ -66,6 +67,21 @@ class TestScale:
         stack = Stack(tmp_path, 5000, scale=Scale(servers=3, database=DATABASE, redis=REDIS))
         assert stack.ports == [5000, 5001, 5002]
         assert stack.environment["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == "prefect_redis.lease_storage"
+
+
+class TestBehindAProxy:
+    def test_prefects_pages_are_told_where_they_are(self, tmp_path: Path) -> None:
+        stack = Stack(tmp_path, 5000, ui_url="https://signoff.example.com/")
+        address = "https://signoff.example.com"
+        assert stack.environment["PREFECT_UI_URL"] == address
+        assert stack.environment["PREFECT_UI_API_URL"] == f"{address}/api"
+        assert stack.environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == address
+        assert stack.environment["PREFECT_API_URL"] == "http://127.0.0.1:5000/api"  # ours go there directly
+
+    def test_what_is_no_address_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PREFECT_UI_URL", "signoff.example.com")
+        with pytest.raises(StackError, match=r"write it with https://, as in https://signoff\.example\.com"):
+            ui_url()
 
 
 class TestCompose:

@@ -47,6 +47,11 @@ SETTINGS = (
         "`http://127.0.0.1:4280`",
     ),
     Setting(
+        "PREFECT_UI_URL",
+        "for `signoff up`: where people find Prefect's pages, when a proxy stands before them",
+        "where its server listens",
+    ),
+    Setting(
         "PREFECT_API_URL",
         "which Prefect server commands talk to",
         "`signoff`: the one that is up; `prefect`: port 4200",
