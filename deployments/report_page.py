@@ -24,6 +24,7 @@ WIDE, NARROW = 560, 340
 
 BECAME = (
     ("done", "done"),
+    ("turned_down", "turned down"),
     ("waiting", "waiting"),
     ("quarantined", "set aside"),
     ("watched", "only watched"),

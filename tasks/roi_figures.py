@@ -30,6 +30,9 @@ OPEN = ("waiting", "pending", "acting", "unknown")
 FELL_SHORT = ("failed", "expired")
 """And of one that a person has to do instead."""
 
+TURNED_DOWN = ("rejected", "refused")
+"""And of one that somebody, or the card, did not want."""
+
 NOBODY = (BY_CARD, "", TAKEN_BACK["approver"])
 """The approvers who took no time: the card's own rule, unreadable forms, and cancelled runs."""
 
@@ -57,6 +60,8 @@ class Figures:
     skipped: int = 0
     open: int = 0
     """Still being worked on."""
+    turned_down: int = 0
+    """People wanted nothing of it."""
     watched: int = 0
     """In shadow: recorded, and nothing done."""
     unsure: int = 0
@@ -107,7 +112,7 @@ class Figures:
     @property
     def ended(self) -> int:
         """Records that came to an end while more than watched."""
-        return self.done + self.quarantined
+        return self.done + self.turned_down + self.quarantined
 
     @property
     def error_rate(self) -> float | None:
@@ -181,6 +186,8 @@ class _Look:
                 _any(Action.state == "waiting").label("waits"),
                 _any(Action.state.in_(FELL_SHORT)).label("short"),
                 _any(Action.state == "failed").label("failed"),
+                _any(Action.state == "rejected").label("rejected"),
+                _any(Action.state.not_in(TURNED_DOWN)).label("wanted"),
             )
             .outerjoin(Action, Action.record_id == Record.id)
             # What was done by hand in the mirror was no work of the workflow.
@@ -194,11 +201,12 @@ class _Look:
             (row.state == records.SKIPPED, "skipped"),
             (sa.or_(row.state == records.WAITS, row.waits == 1), "waiting"),
             (row.live == 0, "watched"),
+            (sa.and_(row.state == records.DONE, row.rejected == 1, row.wanted == 0), "turned_down"),
             (row.state == records.DONE, "done"),
             else_="open",
         )
-        outcomes = ("done", "waiting", "quarantined", "skipped", "open", "watched")
-        acted = sa.and_(outcome.in_(("done", "waiting")), row.sure.is_(False))
+        outcomes = ("done", "turned_down", "waiting", "quarantined", "skipped", "open", "watched")
+        acted = sa.and_(outcome.in_(("done", "turned_down", "waiting")), row.sure.is_(False))
         wrong = sa.or_(outcome == "quarantined", sa.and_(outcome == "done", row.short == 1))
         return _grouped(
             (row.workflow, row.prompt_version, row.day),

@@ -64,6 +64,7 @@ def became(figures: Figures) -> str:
     """`132 came in: 110 done, 4 wait, 3 set aside`."""
     parts = (
         (figures.done, "done"),
+        (figures.turned_down, "turned down"),
         (figures.waiting, "waiting"),
         (figures.quarantined, "set aside"),
         (figures.skipped, "skipped"),

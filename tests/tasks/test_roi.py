@@ -64,14 +64,16 @@ class TestVolume:
     def test_every_record_that_came_in_is_one_thing(self, books: Books, week: Week) -> None:
         books.record(NOW - DAY, Wanted())
         books.record(NOW - DAY, BY_CARD, Wanted(state="waiting"))
+        books.record(NOW - DAY, Wanted(state="rejected"), Wanted(state="refused"))
+        books.record(NOW - DAY, BY_CARD, Wanted(state="rejected"))  # something of it was done
         books.record(NOW - DAY, state="waits")
         books.record(NOW - DAY, state="quarantined", reason="no sender")
         books.record(NOW - DAY, state="skipped")
         books.record(NOW - DAY, state="prompted")
         books.record(NOW - DAY, Wanted(state="shadow", stage="shadow"))
         now = week().now
-        parts = (now.done, now.waiting, now.quarantined, now.skipped, now.open, now.watched)
-        assert (now.came_in, parts) == (7, (1, 2, 1, 1, 1, 1))
+        parts = (now.done, now.turned_down, now.waiting, now.quarantined, now.skipped, now.open, now.watched)
+        assert (now.came_in, parts) == (9, (2, 1, 2, 1, 1, 1, 1))
 
     def test_it_is_counted_on_the_day_it_came_in(self, books: Books, week: Week) -> None:
         books.record(datetime(2026, 11, 24, 23, 30, tzinfo=UTC), Wanted(), Wanted("hubspot.add_note"))
@@ -330,8 +332,8 @@ class TestWhatItIsMadeOf:
 
 
 COUNTED = (
-    "came_in", "done", "waiting", "quarantined", "skipped", "used", "mended", "forms", "decided", "rejected", "edited",
-    "expired", "actions", "retried", "unsure", "failed", "calls", "asked_again", "usd",
+    "came_in", "done", "turned_down", "waiting", "quarantined", "skipped", "used", "mended", "forms", "decided",
+    "rejected", "edited", "expired", "actions", "retried", "unsure", "failed", "calls", "asked_again", "usd",
 )  # fmt: skip
 
 
@@ -353,10 +355,11 @@ def by_hand(ledger: Ledger, period: Period) -> dict[str, Any]:
         states = {one.state for one in mine}
         if now(record.created_at):
             outcome = "waiting" if "waiting" in states and record.state == "done" else record.state
+            outcome = "turned_down" if outcome == "done" and states == {"rejected"} else outcome
             found["came_in"] += 1
             found[outcome] += 1
             found["failed"] += "failed" in states
-            found["unsure"] += record.sure is False and outcome == "done"
+            found["unsure"] += record.sure is False and outcome in ("done", "turned_down")
         last = max((receipts[one.id].created_at for one in mine if one.id in receipts), default=None)
         usable = record.sure is not False and record.state != "quarantined" and "waiting" not in states
         decided = [decisions[one.id] for one in mine if one.id in decisions and decisions[one.id].approver == "Mara"]
