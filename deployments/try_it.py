@@ -123,6 +123,7 @@ class _Try(Show):
     def __init__(self, stack: Stack, began: float, workflow: str, limit: int) -> None:
         super().__init__(stack, began)
         self.workflow, self.limit = workflow, limit
+        self.notes: Sequence[str] = ()
         talkative = logging.getLogger("great_expectations")
         talkative.propagate = False
         talkative.addHandler(logging.NullHandler())
@@ -215,7 +216,8 @@ class _Try(Show):
         takes_limit = "limit" in inspect.signature(unit.function.fn).parameters
         with heard("tasks.gate") as ear:
             try:
-                unit.function(**({"limit": self.limit} if takes_limit else {}))
+                summary = unit.function(**({"limit": self.limit} if takes_limit else {}))
+                self.notes = getattr(summary, "notes", ())
             except Exception as error:
                 if isinstance(error, known()) or not (text := told(error)):
                     raise
@@ -249,8 +251,12 @@ class _Try(Show):
             mine = sa.select(Record.id).where(Record.workflow == unit.card.workflow).order_by(Record.id)
             ids = list(session.scalars(mine))
             actions = session.scalars(sa.select(Action).where(Action.record_id.in_(ids)).order_by(Action.id)).all()
+        for note in self.notes:
+            for line in textwrap.wrap(f"The run notes: {self.views.printable(note)}", QUOTED):
+                self.say(line)
         if not ids:
-            self.say("Nothing came in that is this workflow's: the pretend company has no work for it.")
+            why = "" if self.notes else ": the pretend company has no work for it"
+            self.say(f"Nothing came in that is this workflow's{why}.")
             return 0
         rows = report.of_records(self.ledger, ids)
         self.views.console.print(self.views.records_table(rows))

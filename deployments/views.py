@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.segment import Segment, Segments
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from blocks.ledger import Action, utcnow
 from deployments.errors import CommandError
-from tasks import actions
 from tasks.plain import age
-from tasks.retention import redacted_on
 
 if TYPE_CHECKING:  # brings Prefect along, which a search of the library does without
     from tasks.report import Row
@@ -101,14 +100,16 @@ def record_json(row: Row) -> dict[str, Any]:
 
 def approvals(waiting: Sequence[Action], ui: str) -> None:
     """Print what waits, oldest first, with the link to its form on a line of its own: it stays whole."""
-    lines = Text()  # all of them at once: each print by itself costs a tenth of a millisecond
+    bold, dim, cyan = Style(bold=True), Style(dim=True), Style(color="cyan")
+    # Of ten thousand: a `Text` of so many pieces takes rich four times as long.
+    pieces: list[Segment] = []
     for form in forms(waiting):
         for action in form:
-            lines.append(f"{action.id:>5}  ", style="bold")
-            lines.append(printable(action.title))
-            lines.append(f"  {action.workflow}, expires {_left(action.expires_at)}\n", style="dim")
-        lines.append(f"       {form_link(form[0], ui)}\n", style="cyan")
-    console.print(lines, soft_wrap=True, end="")
+            pieces.append(Segment(f"{action.id:>5}  ", bold))
+            pieces.append(Segment(printable(action.title)))
+            pieces.append(Segment(f"  {action.workflow}, expires {_left(action.expires_at)}\n", dim))
+        pieces.append(Segment(f"       {form_link(form[0], ui)}\n", cyan))
+    console.print(Segments(pieces), soft_wrap=True, end="")
 
 
 def forms(waiting: Sequence[Action]) -> list[list[Action]]:
@@ -130,6 +131,11 @@ def approval_json(action: Action, ui: str) -> dict[str, Any]:
 
 def approval(action: Action, ui: str) -> None:
     """Print everything that an approver needs for one action."""
+    from rich.markdown import Markdown  # these take longer than the list of ten thousand that needs none of them
+
+    from tasks import actions
+    from tasks.retention import redacted_on
+
     if action.redacted_at:
         console.print(
             Text(f"{action.title.removesuffix(' (redacted)')} ({redacted_on(action.redacted_at)})", style="bold")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 
 import sqlalchemy as sa
+from sqlalchemy.orm import load_only
 
 from blocks.ledger import Action, Ledger
 from deployments import views
+
+LISTED = (Action.id, Action.title, Action.workflow, Action.expires_at, Action.flow_run_id)
+"""What the list shows: of ten thousand actions, payloads and explanations take longer than all the rest."""
 
 
 def ui_url() -> str:
@@ -19,9 +23,13 @@ def ui_url() -> str:
     return str(PREFECT_UI_URL.value() or str(PREFECT_API_URL.value() or "").removesuffix("/api"))
 
 
-def waiting(ledger: Ledger, *, workflow: str | None = None, kind: str | None = None) -> list[Action]:
-    """The actions that wait for a person, oldest first."""
+def waiting(
+    ledger: Ledger, *, workflow: str | None = None, kind: str | None = None, whole: bool = True
+) -> list[Action]:
+    """The actions that wait for a person, oldest first; not `whole`, they have what is `LISTED` and no more."""
     query = sa.select(Action).where(Action.state == "waiting").order_by(Action.id)
+    if not whole:
+        query = query.options(load_only(*LISTED, raiseload=True))
     if workflow:
         query = query.where(Action.workflow == workflow)
     if kind:
@@ -32,7 +40,7 @@ def waiting(ledger: Ledger, *, workflow: str | None = None, kind: str | None = N
 
 def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> int:
     """Print what waits."""
-    found = waiting(Ledger.open(), workflow=workflow, kind=kind)
+    found = waiting(Ledger.open(), workflow=workflow, kind=kind, whole=as_json)
     if as_json:
         views.as_json([views.approval_json(action, ui_url()) for action in found])
     elif found:

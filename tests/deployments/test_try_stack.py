@@ -77,18 +77,22 @@ class TestATry:
         assert "set aside for it: 1 record" in done.err
         assert "Traceback" not in done.out + done.err
 
-    def test_a_label_that_no_record_has_is_tried_as_well(self, signoff: Signoff, checkout: Path) -> None:
+    def test_the_runs_notes_are_shown_and_a_label_that_no_record_has_is_tried_as_well(
+        self, signoff: Signoff, checkout: Path
+    ) -> None:
         file = checkout / "flows" / "ticket_tagging.py"
         text = file.read_text(encoding="utf-8")
-        assert '"low": "LOW", ' in text
+        assert text.count('"low": "LOW", ') == text.count("found = tickets.new(") == 1
+        changed = text.replace('"low": "LOW", ', "").replace("found =", 'run.note("the moon is full")\n        found =')
         try:
-            file.write_text(text.replace('"low": "LOW", ', ""), encoding="utf-8")
+            file.write_text(changed, encoding="utf-8")
             done = signoff("try", "ticket-tagging", "--limit", "1")
         finally:
             file.write_text(text, encoding="utf-8")
         assert done.code == 1
         assert "in tags: KeyError: 'low'" in done.err
         assert "no record came there now; one would with urgency low" in done.err
+        assert "The run notes: the moon is full" in done.out
 
     def test_what_cannot_be_tried_is_said(self, signoff: Signoff) -> None:
         assert "perform-action has no CARD" in signoff("try", "perform-action").refused()
