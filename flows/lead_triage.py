@@ -70,7 +70,7 @@ COMPANY = "Dockwell"
 ELSEWHERE = ("Support", "Billing")
 """The labels of e-mails that are left to `support_answer` and `billing_agent`."""
 
-BATCH = 25
+BATCH = 50
 DUE = {"high": timedelta(hours=4), "normal": timedelta(days=1), "low": timedelta(days=3)}
 """How soon the follow-up task of a lead or a support request is due, after the e-mail came."""
 
