@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 from rich.console import Console
@@ -98,7 +98,20 @@ def record_json(row: Row) -> dict[str, Any]:
     return asdict(row) | {"outcome": row.outcome}
 
 
-def approvals(waiting: Sequence[Action], ui: str) -> None:
+class Listed(NamedTuple):
+    """What a list shows of an action."""
+
+    id: int
+    title: str
+    workflow: str
+    expires_at: datetime | None
+    flow_run_id: str | None
+
+
+Waits = TypeVar("Waits", Action, Listed)
+
+
+def approvals(waiting: Sequence[Waits], ui: str) -> None:
     """Print what waits, oldest first, with the link to its form on a line of its own: it stays whole."""
     bold, dim, cyan = Style(bold=True), Style(dim=True), Style(color="cyan")
     # Of ten thousand: a `Text` of so many pieces takes rich four times as long.
@@ -112,9 +125,9 @@ def approvals(waiting: Sequence[Action], ui: str) -> None:
     console.print(Segments(pieces), soft_wrap=True, end="")
 
 
-def forms(waiting: Sequence[Action]) -> list[list[Action]]:
+def forms(waiting: Sequence[Waits]) -> list[list[Waits]]:
     """The actions that share a form, together."""
-    found: dict[str, list[Action]] = {}
+    found: dict[str, list[Waits]] = {}
     for action in waiting:
         found.setdefault(action.flow_run_id or f"none yet, #{action.id}", []).append(action)
     return list(found.values())
@@ -165,7 +178,7 @@ def agrees(question: str, unattended: str) -> bool:
         return False
 
 
-def form_link(action: Action, ui: str) -> str:
+def form_link(action: Action | Listed, ui: str) -> str:
     """Where the action is approved in the Prefect UI."""
     return f"{ui}/runs/flow-run/{action.flow_run_id}" if action.flow_run_id else "(its form is being made)"
 

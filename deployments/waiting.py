@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import load_only
 
 from blocks.ledger import Action, Ledger
 from deployments import views
 
-LISTED = (Action.id, Action.title, Action.workflow, Action.expires_at, Action.flow_run_id)
-"""What the list shows: of ten thousand actions, payloads and explanations take longer than all the rest."""
+LISTED = [getattr(Action, name) for name in views.Listed._fields]
+"""The columns that the list shows: of ten thousand actions, the payloads and explanations take longer than the rest."""
 
 
 def ui_url() -> str:
@@ -23,27 +23,30 @@ def ui_url() -> str:
     return str(PREFECT_UI_URL.value() or str(PREFECT_API_URL.value() or "").removesuffix("/api"))
 
 
-def waiting(
-    ledger: Ledger, *, workflow: str | None = None, kind: str | None = None, whole: bool = True
-) -> list[Action]:
-    """The actions that wait for a person, oldest first; not `whole`, they have what is `LISTED` and no more."""
-    query = sa.select(Action).where(Action.state == "waiting").order_by(Action.id)
-    if not whole:
-        query = query.options(load_only(*LISTED, raiseload=True))
+def waiting(ledger: Ledger, *, workflow: str | None = None, kind: str | None = None) -> list[Action]:
+    """The actions that wait for a person, oldest first."""
+    with ledger.read() as session:
+        return list(session.scalars(_waiting(sa.select(Action), workflow, kind)))
+
+
+def _waiting(query: sa.Select[Any], workflow: str | None, kind: str | None) -> sa.Select[Any]:
+    query = query.where(Action.state == "waiting").order_by(Action.id)
     if workflow:
         query = query.where(Action.workflow == workflow)
-    if kind:
-        query = query.where(Action.kind == kind)
-    with ledger.read() as session:
-        return list(session.scalars(query))
+    return query.where(Action.kind == kind) if kind else query
 
 
 def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> int:
     """Print what waits."""
-    found = waiting(Ledger.open(), workflow=workflow, kind=kind, whole=as_json)
+    ledger = Ledger.open()
     if as_json:
-        views.as_json([views.approval_json(action, ui_url()) for action in found])
-    elif found:
+        everything = waiting(ledger, workflow=workflow, kind=kind)
+        views.as_json([views.approval_json(action, ui_url()) for action in everything])
+        return 0
+    with ledger.read() as session:
+        rows = session.execute(_waiting(sa.select(*LISTED), workflow, kind))
+        found = [views.Listed(*row) for row in rows]
+    if found:
         views.approvals(found, ui_url())
         views.console.print(
             f"\n{len(found)} actions wait, on {len(views.forms(found))} forms. Decide in the browser, or here: "
