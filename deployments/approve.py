@@ -123,7 +123,7 @@ def _show_matching(chosen: Sequence[Action], *, as_json: bool) -> int:
     if as_json:
         views.as_json([views.approval_json(action, ui_url()) for action in chosen])
     else:
-        views.approvals(chosen, ui_url())
+        views.approvals(views.forms(chosen), ui_url())
         views.console.print(f"\n{len(chosen)} match. Nothing was decided: leave --dry-run out to approve them.")
     return 0
 

@@ -19,8 +19,7 @@ from deployments import views
 from deployments.cards import flow_modules, prompt_of
 from deployments.errors import CommandError
 from prompts import Case, CaseError, Prompt
-from prompts.cases import append, choices
-from prompts.fields import Label
+from prompts.cases import append, choices, label_fields
 from tasks import lessons
 from tasks.card import Card, Evidence
 from tasks.lessons import Doubt, Heard, Lesson, Masked, Proposal, Proposals, Refused, Source
@@ -145,16 +144,12 @@ def _overview(prompt: Prompt, *, as_json: bool) -> int:
 
 def _counts(prompt: Prompt) -> dict[str, dict[str, dict[str, int]]]:
     """Field to label to split to count, for the fields that are classified."""
-    fields = {name: values for name, values in choices(prompt).items() if _is_label(prompt, name)}
+    fields = label_fields(prompt)
     counts = {n: {str(value): {"example": 0, "held_out": 0} for value in values} for n, values in fields.items()}
     for case in prompt.cases:
         for name in fields.keys() & case.expect.keys():
             counts[name][str(case.expect[name])][case.split] += 1
     return counts
-
-
-def _is_label(prompt: Prompt, name: str) -> bool:
-    return any(isinstance(mark, Label) for mark in prompt.answer.model_fields[name].metadata)
 
 
 def _warnings(prompt: Prompt) -> list[str]:

@@ -14,10 +14,9 @@ class StackError(Exception):
     """A process could not be started; the message names it, the log to read and the way out."""
 
 
-def unknown(what: str, name: str, there: Iterable[str]) -> CommandError:
-    """That there is no `what` of that name, which one may be meant, and all that there are."""
+def unknown(what: str, name: str, there: Iterable[str], *, where: str = "") -> CommandError:
+    """That there is no `what` of that name (`where`: in which place), all that there are, and which may be meant."""
     names = list(there)
-    known = ", ".join(names) or "none"
-    if close := get_close_matches(name, names, n=1):
-        return CommandError(f"there is no {what} {name}; did you mean {close[0]}? There are {known}")
-    return CommandError(f"there is no {what} {name}; there are {known}")
+    close = get_close_matches(name, names, n=1)
+    meant = f". Did you mean {close[0]}?" if close else ""
+    return CommandError(f"there is no {what} {name}{where}; there are {', '.join(names) or 'none'}{meant}")

@@ -34,7 +34,7 @@ def run(name: str, *, limit: int | None, wait: bool) -> int:
             if wanted in known:
                 why = f"the deployment {wanted} is not on the Prefect server yet: start `signoff up` again"
                 raise CommandError(why) from error
-            raise unknown("deployment", wanted, known) from error
+            raise unknown("deployment", wanted, known, where=" on the Prefect server") from error
         except PrefectHTTPStatusError as error:
             raise CommandError(f"{wanted} does not take --limit {limit}: {_reason(error)}") from error
         link = f"{ui_url()}/runs/flow-run/{started.id}"

@@ -94,7 +94,6 @@ class Stack:
     """Whether nothing of before is wanted: Prefect's database then begins as a copy of an empty one."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _started: dict[str, _Started] = field(default_factory=dict)
-    _deploying: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         make_private(self.home)
@@ -173,7 +172,8 @@ class Stack:
         if self.begins_empty:
             empty_database.begin(self.home, HOME)
         if self.scale.apart:
-            self._run("database", ["prefect", "server", "database", "upgrade", "--yes"])
+            self._start("database", ["prefect", "server", "database", "upgrade", "--yes"])
+            self._end("database")
             self._start("services", ["prefect", "server", "services", "start"])
         for number, port in enumerate(self.ports, 1):
             command = ["prefect", "server", "start", "--host", self.host, "--port", str(port)]
@@ -281,7 +281,7 @@ class Stack:
     def launch_deploy(self) -> None:
         """Begin to put every deployment of `prefect.yaml` on the server; the block types are there on return."""
         create_pool()
-        self._deploying = self._begin("deploy", ["prefect", "--no-prompt", "deploy", "--all"])
+        self._start("deploy", ["prefect", "--no-prompt", "deploy", "--all"])
         register_blocks()
 
     def wait_for_deploy(self) -> None:
@@ -290,9 +290,7 @@ class Stack:
         Raises:
             StackError: Prefect refused.
         """
-        if self._deploying is not None:
-            self._end("deploy", self._deploying)
-            self._deploying = None
+        self._end("deploy")
 
     def ended(self) -> dict[str, int]:
         """The processes that have ended by themselves, with their exit codes; a signal's number is negative."""
@@ -321,9 +319,6 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, the worker first, the server last. Whoever does not listen is killed."""
-        if self._deploying is not None:
-            self._deploying.kill()
-            self._deploying.wait()
         for name in reversed(list(self.processes)):
             process = self.processes.pop(name)
             family = descendants(process.pid)
@@ -387,28 +382,10 @@ class Stack:
             )
         (self.home / PROCESSES).write_text(json.dumps({n: p.pid for n, p in self.processes.items()}))
 
-    def _run(self, name: str, command: Sequence[str]) -> None:
-        self._end(name, self._begin(name, command))
-
-    def _begin(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        with self.log(name).open("wb") as log:
-            return subprocess.Popen(
-                in_venv(command),
-                cwd=ROOT,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def _end(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait for a process that ends by itself. It does not outlive an interruption of that."""
-        try:
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+    def _end(self, name: str) -> None:
+        """Wait for a process that ends by itself, and forget it."""
+        code = self.processes[name].wait()
+        del self.processes[name]
         if code:
             raise StackError(f"{name} failed: {_last_line(self.log(name))} (all of it: {self.log(name)})")
 

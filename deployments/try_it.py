@@ -74,13 +74,13 @@ def chosen(name: str) -> str:
     """
     from deployments.cards import flow_files, workflow_names
 
-    wanted, workflows = name.replace("_", "-"), workflow_names()
-    if wanted not in workflows and (wanted.replace("-", "_") in (path.stem for path in flow_files())):
+    module, workflows = name.replace("-", "_"), workflow_names()
+    if module.replace("_", "-") in workflows:
+        return module
+    if module in (path.stem for path in flow_files()):
         names = ", ".join(workflows)
         raise CommandError(f"{name} has no CARD: it serves the workflows, and cannot be tried; there are {names}")
-    if wanted not in workflows:
-        raise unknown("workflow", name, workflows)
-    return wanted.replace("-", "_")
+    raise unknown("workflow", name, workflows)
 
 
 @contextmanager
@@ -233,7 +233,7 @@ class _Try(Show):
         mine = sa.select(Record).where(Record.workflow == unit.card.workflow, Record.answer.is_not(None))
         with self.ledger.read() as session:
             records = session.scalars(mine.order_by(Record.id)).all()
-        found = untold(unit.module, prompts.load(unit.card.prompt).answer, records)
+        found = untold(unit.module, prompts.load(unit.card.prompt), records)
         return [
             f"{text}\n    no record came there now; one would with {', '.join(labels)}"
             for text, labels in found.items()

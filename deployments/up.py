@@ -32,7 +32,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
         library_url=os.environ.get("SIGNOFF_LIBRARY_URL"),
         host=host,
         password=secret,
-        ui_url=ui_url(),
+        ui_url=proxied_url(),
         scale=scale or Scale(),
     )
     use(stack.environment)
@@ -71,7 +71,7 @@ def up(port: int | None, host: str = HOST, *, ask_password: bool = False, scale:
     return 0
 
 
-def ui_url() -> str | None:
+def proxied_url() -> str | None:
     """Where people find Prefect's pages, by Prefect's own setting, when that is not where the server listens.
 
     Raises:

@@ -111,12 +111,12 @@ class Listed(NamedTuple):
 Waits = TypeVar("Waits", Action, Listed)
 
 
-def approvals(waiting: Sequence[Waits], ui: str) -> None:
-    """Print what waits, oldest first, with the link to its form on a line of its own: it stays whole."""
+def approvals(waiting: Sequence[Sequence[Waits]], ui: str) -> None:
+    """Print what waits, form by form, oldest first, with the link to its form on a line of its own: it stays whole."""
     bold, dim, cyan = Style(bold=True), Style(dim=True), Style(color="cyan")
     # Of ten thousand: a `Text` of so many pieces takes rich four times as long.
     pieces: list[Segment] = []
-    for form in forms(waiting):
+    for form in waiting:
         for action in form:
             pieces.append(Segment(f"{action.id:>5}  ", bold))
             pieces.append(Segment(printable(action.title)))

@@ -47,9 +47,10 @@ def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> in
         rows = session.execute(_waiting(sa.select(*LISTED), workflow, kind))
         found = [views.Listed(*row) for row in rows]
     if found:
-        views.approvals(found, ui_url())
+        forms = views.forms(found)
+        views.approvals(forms, ui_url())
         views.console.print(
-            f"\n{len(found)} actions wait, on {len(views.forms(found))} forms. Decide in the browser, or here: "
+            f"\n{len(found)} actions wait, on {len(forms)} forms. Decide in the browser, or here: "
             "signoff approvals approve NUMBER (or reject)",
             soft_wrap=True,
         )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from prompts.fields import annotated
+from prompts.fields import Label, annotated
 
 if TYPE_CHECKING:
     from prompts import Prompt
@@ -151,6 +151,16 @@ def choices(prompt: Prompt) -> dict[str, tuple[Any, ...]]:
     """The answer's fields that are one of a few values (`Literal`), each with its values, in the type's order."""
     fields = {name: field.annotation for name, field in prompt.answer.model_fields.items()}
     return {name: get_args(kind) for name, kind in fields.items() if get_origin(kind) is Literal}
+
+
+def label_fields(prompt: Prompt) -> dict[str, tuple[Any, ...]]:
+    """Of those, the fields that are classified (`Label`)."""
+    fields = prompt.answer.model_fields
+    return {
+        name: values
+        for name, values in choices(prompt).items()
+        if any(isinstance(mark, Label) for mark in fields[name].metadata)
+    }
 
 
 def refusal(prompt: Prompt, expect: Mapping[str, Any]) -> str:

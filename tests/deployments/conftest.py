@@ -6,11 +6,12 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from deployments import views
+from deployments import try_errors, views
 from deployments.cli import app
 from deployments.known_errors import exit_code_of
 from deployments.machine import HOST
@@ -45,6 +46,16 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return Finished(code, seen.out, seen.err)
 
     return call
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A flow file of a builder's, in a checkout that holds nothing else; the file is not there yet."""
+    monkeypatch.setattr(try_errors, "ROOT", tmp_path)
+    monkeypatch.setattr(try_errors, "THEIRS", (tmp_path / "flows", tmp_path / "prompts"))
+    file = tmp_path / "flows" / "new_one.py"
+    file.parent.mkdir()
+    return file
 
 
 @pytest.fixture(scope="session")

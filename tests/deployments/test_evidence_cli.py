@@ -80,7 +80,8 @@ class TestEvidence:
     def test_an_unknown_workflow_is_named_with_those_that_there_are(self, signoff: Signoff) -> None:
         done = signoff("evidence", "billing")
         assert done.code == 1
-        assert "there is no workflow billing; did you mean billing-agent? There are billing-agent, " in done.err
+        assert "there is no workflow billing; there are billing-agent" in done.err
+        assert "Did you mean billing-agent?" in done.err
 
     @pytest.mark.parametrize(("command", "named"), [("evidence", "lead-triage"), ("cases", "lead_triage")])
     def test_without_a_name_those_that_there_are_are_listed(self, signoff: Signoff, command: str, named: str) -> None:

@@ -18,7 +18,8 @@ def test_starts_a_workflow_and_waits_for_its_end(machine: Machine) -> None:
 
 def test_a_name_that_is_none_is_answered_with_those_that_are(machine: Machine) -> None:
     said = machine.signoff("run", "lead-triag").refused()
-    assert "there is no deployment lead-triag; did you mean lead-triage? There are lead-triage, support-answer" in said
+    assert "there is no deployment lead-triag on the Prefect server; there are lead-triage, support-answer" in said
+    assert said.endswith(". Did you mean lead-triage?")
 
 
 def test_a_limit_that_the_workflow_does_not_take_starts_nothing(machine: Machine) -> None:

@@ -21,7 +21,7 @@ from deployments.machine import HOST
 from deployments.running import ROOT
 from deployments.scale import ON_REDIS, PREPARED, Scale
 from deployments.stack import POOL, PREFECT_SETTINGS, Stack
-from deployments.up import ui_url
+from deployments.up import proxied_url
 from tests.deployments.machinery import eventually, unused_port
 
 DATABASE, REDIS = "postgresql://ann:secret-word@db/prefect", "redis://cache:6379"
@@ -81,7 +81,7 @@ class TestBehindAProxy:
     def test_what_is_no_address_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PREFECT_UI_URL", "signoff.example.com")
         with pytest.raises(StackError, match=r"write it with https://, as in https://signoff\.example\.com"):
-            ui_url()
+            proxied_url()
 
 
 class TestCompose:

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Literal
 
-import pytest
 from pydantic import BaseModel, model_validator
 
 from blocks.ledger import Record
-from deployments import try_errors
-from deployments.try_answers import labels, untold
+from deployments.try_answers import untold
+from prompts import Prompt, Settings
+from prompts.cases import label_fields
 from prompts.fields import Extract, Label
 
 
@@ -30,14 +30,8 @@ class Answer(BaseModel):
         return self
 
 
-@pytest.fixture
-def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A flow file of the builder's."""
-    monkeypatch.setattr(try_errors, "ROOT", tmp_path)
-    monkeypatch.setattr(try_errors, "THEIRS", (tmp_path / "flows", tmp_path / "prompts"))
-    file = tmp_path / "flows" / "new_one.py"
-    file.parent.mkdir()
-    return file
+SETTINGS = Settings(max_tokens=100, trim="text", classify=("text",))
+PROMPT = Prompt("new_one", SETTINGS, system="", user="", replies={}, answer=Answer)
 
 
 def module(file: Path, source: str) -> ModuleType:
@@ -61,41 +55,41 @@ MISSING_C = "TO = {'a': 1, 'b': 2}\ndef decide(record):\n    return TO[record.an
 
 
 def test_the_labels_are_those_that_a_model_may_give() -> None:
-    assert list(labels(Answer)) == [
+    assert [(field, label) for field, values in label_fields(PROMPT).items() for label in values] == [
         ("topic", "a"), ("topic", "b"), ("topic", "c"), ("urgency", "low"), ("urgency", "high"),
     ]  # fmt: skip
 
 
-def test_a_label_that_is_in_no_table_is_found_though_no_record_has_it(flow: Path) -> None:
-    found = untold(module(flow, MISSING_C), Answer, [record("a"), record("b")])
+def test_a_label_that_is_in_no_table_is_found_though_no_record_has_it(theirs: Path) -> None:
+    found = untold(module(theirs, MISSING_C), PROMPT, [record("a"), record("b")])
     assert found == {
         "flows/new_one.py, line 3, in decide: KeyError: 'c'\n    return TO[record.answer['topic']]": ["topic c"]
     }
 
 
-def test_of_an_unsure_record_the_sure_branch_is_tried(flow: Path) -> None:
+def test_of_an_unsure_record_the_sure_branch_is_tried(theirs: Path) -> None:
     source = MISSING_C.replace("    return TO", "    if not record.sure:\n        return 0\n    return TO")
-    assert list(untold(module(flow, source), Answer, [record("a", sure=False)]).values()) == [["topic c"]]
+    assert list(untold(module(theirs, source), PROMPT, [record("a", sure=False)]).values()) == [["topic c"]]
 
 
-def test_what_is_explained_is_tried_as_well(flow: Path) -> None:
+def test_what_is_explained_is_tried_as_well(theirs: Path) -> None:
     source = (
         "def decide(record):\n    return []\ndef explain(record):\n    return {'low': ''}[record.answer['urgency']]\n"
     )
-    assert list(untold(module(flow, source), Answer, [record("b")]).values()) == [["urgency high"]]
+    assert list(untold(module(theirs, source), PROMPT, [record("b")]).values()) == [["urgency high"]]
 
 
-def test_an_answer_that_cannot_be_is_not_tried(flow: Path) -> None:
+def test_an_answer_that_cannot_be_is_not_tried(theirs: Path) -> None:
     source = "def decide(record):\n    return {'low': ''}[record.answer['urgency']]\n"
-    assert untold(module(flow, source), Answer, [record("a")]) == {}
+    assert untold(module(theirs, source), PROMPT, [record("a")]) == {}
 
 
-def test_the_records_stay_as_they_were(flow: Path) -> None:
+def test_the_records_stay_as_they_were(theirs: Path) -> None:
     mine = record("a", sure=False)
-    untold(module(flow, MISSING_C), Answer, [mine])
+    untold(module(theirs, MISSING_C), PROMPT, [mine])
     assert (mine.answer, mine.sure) == ({"topic": "a", "urgency": "low", "summary": "."}, False)
 
 
-def test_a_flow_that_decides_elsewhere_has_none(flow: Path) -> None:
-    assert untold(module(flow, "x = 1\n"), Answer, [record("a")]) == {}
-    assert untold(module(flow, MISSING_C), Answer, []) == {}
+def test_a_flow_that_decides_elsewhere_has_none(theirs: Path) -> None:
+    assert untold(module(theirs, "x = 1\n"), PROMPT, [record("a")]) == {}
+    assert untold(module(theirs, MISSING_C), PROMPT, []) == {}

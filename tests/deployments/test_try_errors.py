@@ -7,19 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments import try_errors
 from deployments.try_errors import heard, told
-
-
-@pytest.fixture
-def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A flow file of the builder's."""
-    monkeypatch.setattr(try_errors, "ROOT", tmp_path)
-    monkeypatch.setattr(try_errors, "THEIRS", (tmp_path / "flows", tmp_path / "prompts"))
-    file = tmp_path / "flows" / "new_one.py"
-    file.parent.mkdir()
-    (tmp_path / "tasks").mkdir()
-    return file
 
 
 def error_of(file: Path, source: str, **names: object) -> Exception:
