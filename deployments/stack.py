@@ -38,6 +38,10 @@ RECEIVER_URL = "SIGNOFF_RECEIVER_URL"
 
 PROCESSES = "processes.json"
 POOL = "signoff"
+
+COMMAND = "python -m prefect.engine"
+"""How a worker starts a run. Left to itself (Prefect 3.8), it starts Python twice: once to look where the code is."""
+
 START_SECONDS = 120
 STOP_SECONDS = 10
 
@@ -45,7 +49,7 @@ PREFECT_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # The worker asks for work this often: an approved action waits for it.
-    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
     # In memory, the default, a run's concurrency slot would stay taken for good when the server ends before the run.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # One row at a time costs the server 22-28 ms CPU per task run, batches 6-8 ms.
@@ -374,7 +378,7 @@ class Stack:
             self.processes[name] = subprocess.Popen(
                 in_venv(command),
                 cwd=ROOT,
-                env={**os.environ, **self.environment, **more},
+                env={**os.environ, "PATH": venv_path(), **self.environment, **more},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -407,20 +411,20 @@ def register_blocks() -> None:
 
 
 def create_pool() -> None:
-    """Make the work pool, unless it is there."""
+    """Make the work pool. One that is there as Prefect makes it gets our command, any other stays as it is."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
-    pool = WorkPoolCreate(
-        name=POOL, type=ProcessWorker.type, base_job_template=ProcessWorker.get_default_base_job_template()
-    )
+    theirs, ours = (ProcessWorker.get_default_base_job_template() for _ in range(2))
+    ours["variables"]["properties"]["command"]["default"] = COMMAND
     with get_client(sync_client=True) as client:
         try:
-            client.create_work_pool(pool)
+            client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=ours))
         except ObjectAlreadyExists:
-            return
+            if client.read_work_pool(POOL).base_job_template == theirs:
+                client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=ours))
 
 
 def create_limits() -> None:
@@ -450,6 +454,11 @@ def in_venv(command: Sequence[str]) -> list[str]:
     """The command, taken from the environment that runs us, whether or not that is on the PATH."""
     beside = Path(sys.executable).parent / command[0]
     return [str(beside) if beside.exists() else command[0], *command[1:]]
+
+
+def venv_path() -> str:
+    """The PATH on which a worker finds the `python` of the environment that runs us, whether or not it was there."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def _last_line(log: Path) -> str:

@@ -1,4 +1,4 @@
-"""A failed statement of Prefect's server must not stop its event loop later."""
+"""Prefect's server on SQLite: nobody is refused who could wait, and a refusal does not stop its event loop later."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from prefect.server.database.configurations import AioSqliteConfiguration
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from blocks.prefect_sqlite import close_cursor
+from blocks import prefect_sqlite
+
+OURS = {"handle_error": prefect_sqlite.close_cursor, "before_cursor_execute": prefect_sqlite.begin_as_writer}
 
 BUSY_SECONDS = 5
 """How long a connection waits for the lock; Prefect's wait for 60."""
@@ -24,9 +27,11 @@ BUSY_SECONDS = 5
 @pytest.fixture
 def without() -> Iterator[None]:
     """As it would be without us."""
-    sa.event.remove(sa.Engine, "handle_error", close_cursor)
+    for name, listener in OURS.items():
+        sa.event.remove(sa.Engine, name, listener)
     yield
-    sa.event.listen(sa.Engine, "handle_error", close_cursor)
+    for name, listener in OURS.items():
+        sa.event.listen(sa.Engine, name, listener, retval=name == "before_cursor_execute")
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def engine(folder: Path) -> AsyncEngine:
 
 async def fail(one: AsyncConnection, other: AsyncConnection) -> OperationalError:
     """What comes of a write after a read when somebody has written in between."""
-    await one.exec_driver_sql("BEGIN DEFERRED")
+    await one.exec_driver_sql("BEGIN")
     await one.exec_driver_sql("SELECT * FROM said")
     await other.exec_driver_sql("INSERT INTO said VALUES ('other')")
     with pytest.raises(OperationalError, match="database is locked") as caught:
@@ -88,6 +93,36 @@ async def the_failed_one_waits(folder: Path) -> str:
     return ended
 
 
+async def both_write(folder: Path) -> str:
+    """How a transaction of Prefect's ends that reads, and writes when somebody else wants to have written before."""
+    prefect = AioSqliteConfiguration(f"sqlite+aiosqlite:///{folder / 'prefect.db'}")
+    database = await prefect.engine()
+    async with database.connect() as other, await prefect.session(database) as session:
+        await other.exec_driver_sql("CREATE TABLE said (text)")
+        try:
+            async with prefect.begin_transaction(session):
+                await session.execute(sa.text("SELECT * FROM said"))
+                theirs = asyncio.create_task(other.exec_driver_sql("INSERT INTO said VALUES ('other')"))
+                await asyncio.wait([theirs], timeout=0.5)
+                await session.execute(sa.text("INSERT INTO said VALUES ('one')"))
+        except OperationalError as wrong:
+            return str(wrong.orig)
+        finally:
+            await theirs
+        said = await other.exec_driver_sql("SELECT text FROM said ORDER BY text")
+        return " and ".join(said.scalars())
+
+
+def test_who_read_first_may_still_write(tmp_path: Path) -> None:
+    assert asyncio.run(both_write(tmp_path)) == "one and other"
+
+
+@pytest.mark.usefixtures("without")
+def test_it_would_be_refused_without_us(tmp_path: Path) -> None:
+    """When this fails, Prefect begins as a writer, and `begin_as_writer` can go."""
+    assert asyncio.run(both_write(tmp_path)) == "database is locked"
+
+
 @pytest.mark.usefixtures("collected_by_hand")
 def test_the_loop_goes_on_so_that_the_lock_is_let_go(tmp_path: Path) -> None:
     assert asyncio.run(the_failed_one_waits(tmp_path)) == "written"
@@ -103,7 +138,8 @@ def test_prefect_imports_it_by_itself() -> None:
     code = (
         "import sqlalchemy, sys; from prefect.plugins import load_prefect_collections;"
         "loaded = load_prefect_collections()['signoff'];"
-        "print(sqlalchemy.event.contains(sqlalchemy.Engine, 'handle_error', loaded.close_cursor))"
+        "print(sqlalchemy.event.contains(sqlalchemy.Engine, 'handle_error', loaded.close_cursor),"
+        "sqlalchemy.event.contains(sqlalchemy.Engine, 'before_cursor_execute', loaded.begin_as_writer))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True"]
+    assert done.stdout.split() == ["True", "True"]
