@@ -189,6 +189,12 @@ def try_workflow(
     /,
     *,
     limit: Annotated[int, Parameter(help="How many records it takes at most.", validator=Number(gte=1, lte=1000))] = 10,
+    mail: Annotated[
+        Path | None,
+        Parameter(
+            help="An .eml file of your own, or a folder of them: they come in instead, as tickets if it reads those."
+        ),
+    ] = None,
     stay: Annotated[bool, Parameter(negative="", help="Stay until Ctrl-C, so that you can decide.")] = False,
 ) -> int:
     """Run one workflow once on the pretend company: no account, no key. It starts afresh each time.
@@ -198,7 +204,7 @@ def try_workflow(
     """
     from deployments.try_it import try_it
 
-    return try_it(workflow, limit=limit, stay=stay)
+    return try_it(workflow, limit=limit, mail=mail, stay=stay)
 
 
 @app.command(group=start)
@@ -885,7 +891,7 @@ def mirror(
     *,
     limit: Annotated[int, Parameter(help="At most so many records.")] = 20,
     mail: Annotated[
-        str | None, Parameter(help="A folder of .eml files to work on, instead of what the workflow reads.")
+        Path | None, Parameter(help="An .eml file, or a folder of them, to work on instead of what the workflow reads.")
     ] = None,
     report: Annotated[bool, Parameter(negative="", help="Only show what was measured so far.")] = False,
     person: Annotated[str | None, Parameter(name="--as", help="Who does it. By default your user name.")] = None,

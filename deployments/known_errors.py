@@ -39,6 +39,7 @@ def known() -> tuple[type[Exception], ...]:
     from blocks.connections import MissingCredential
     from blocks.ledger import LedgerError
     from blocks.library import LibraryError
+    from blocks.mail.saved import NoSavedMail
     from blocks.vendor import VendorError
     from deployments.errors import CommandError, StackError
     from prompts import CaseError, PromptError
@@ -50,5 +51,5 @@ def known() -> tuple[type[Exception], ...]:
 
     return (
         ApprovalError, AuditError, CardError, CaseError, CommandError, LedgerError, LibraryError, MissingCredential,
-        PromptError, QuestionError, RetentionError, StackError, VendorError,
+        NoSavedMail, PromptError, QuestionError, RetentionError, StackError, VendorError,
     )  # fmt: skip

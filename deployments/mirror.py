@@ -24,7 +24,7 @@ from tasks import lessons
 from tasks import mirror as mirrors
 from tasks.card import Baseline, Card
 from tasks.lessons import OWN_NAME, Source
-from tasks.mirror import FEW, Done, Measured, MirrorError, Stopwatch, Work
+from tasks.mirror import FEW, Done, Measured, Stopwatch, Work
 
 LONGEST = 6_000
 """Characters of a text that are shown."""
@@ -58,7 +58,7 @@ class Session:
     """Seconds; never goes back."""
 
 
-def mirror(name: str, *, limit: int, mail: str | None, report: bool, person: str | None, as_json: bool) -> int:
+def mirror(name: str, *, limit: int, mail: Path | None, report: bool, person: str | None, as_json: bool) -> int:
     """Do records by hand, print what was measured so far, and offer to make cases of them."""
     if limit < 1:
         raise CommandError("--limit is at least 1")
@@ -67,7 +67,7 @@ def mirror(name: str, *, limit: int, mail: str | None, report: bool, person: str
     # Programs get nothing but the figures on stdout.
     dialog = Dialog(views.errors if as_json else views.console)
     session = Session(Ledger.open(), source, with_cases(card.prompt), person or getpass.getuser(), dialog)
-    done = 0 if report else do(session, limit, Path(mail) if mail else None)
+    done = 0 if report else do(session, limit, mail)
     found = mirrors.measured(session.ledger, card, session.prompt)
     if not as_json:
         tell(card, found, dialog)
@@ -78,13 +78,14 @@ def mirror(name: str, *, limit: int, mail: str | None, report: bool, person: str
     return 0
 
 
-def do(session: Session, limit: int, folder: Path | None) -> int:
+def do(session: Session, limit: int, mail: Path | None) -> int:
     """Go through the records that this person has not done yet; returns how many were done.
 
     Raises:
         CommandError: there is none, and never was.
+        NoSavedMail: there is no mail at that place.
     """
-    only = None if folder is None else _enter(session, folder)
+    only = None if mail is None else _enter(session, mail)
     todo, more = mirrors.to_do(session.ledger, session.source, session.person, limit, only)
     if not todo:
         _refuse_if_empty(session)
@@ -142,15 +143,12 @@ def do_one(session: Session, work: Work, steps: list[str]) -> bool:
     return kept
 
 
-def _enter(session: Session, folder: Path) -> list[int]:
-    try:
-        entered = mirrors.enter_mail(session.ledger, session.source.card.workflow, folder)
-    except MirrorError as error:
-        raise CommandError(str(error)) from error
+def _enter(session: Session, place: Path) -> list[int]:
+    entered = mirrors.enter_mail(session.ledger, session.source.card.workflow, place)
     for name, why in entered.left_out:
         session.dialog.say(f"Left out: {views.printable(f'{name}: {why}')}")
     if not entered.ids:
-        raise CommandError(f"none of the files in {folder} is work for anybody")
+        raise CommandError(f"nothing of {place} is work for anybody")
     return entered.ids
 
 
@@ -160,7 +158,7 @@ def _refuse_if_empty(session: Session) -> None:
         raise CommandError(
             f"the ledger has no record of {card.workflow} to do by hand. Let it read some and do nothing about them "
             f"(signoff stage {card.workflow} shadow, then signoff run {card.workflow}), "
-            "or give a folder of .eml files: --mail FOLDER"
+            "or give saved e-mails (.eml), one or a folder: --mail PLACE"
         )
 
 

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import logging
 import os
+import shlex
 import shutil
 import textwrap
 import threading
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from prefect import Flow
 
     from blocks.ledger import Action
+    from blocks.mail.saved import Saved
     from tasks.card import Card
 
 TRY_PORT = 4250
@@ -44,14 +46,18 @@ LONGEST = 300
 LOGGING = "PREFECT_LOGGING_LEVEL"
 
 
-def try_it(name: str, *, limit: int, stay: bool) -> int:
+def try_it(name: str, *, limit: int, mail: Path | None, stay: bool) -> int:
     """Run the workflow and print what it did, would have done and set aside; 1 when its own code is at fault.
 
     Raises:
-        CommandError: there is no such workflow, or another try is on.
+        CommandError: there is no such workflow, it cannot be given mail, or another try is on.
+        NoSavedMail: there is no such mail.
         StackError: a process did not come up, or with `stay`, a stack is up already.
     """
+    from blocks.mail.saved import saved
+
     workflow = chosen(name)
+    mine = saved(mail) if mail else []
     home = HOME / "try"
     if stay:
         refuse_a_second()
@@ -63,7 +69,7 @@ def try_it(name: str, *, limit: int, stay: bool) -> int:
         use(stack.environment | {LOGGING: "CRITICAL"})
         forget(home)
         with stack:
-            return _Try(stack, began, workflow, limit).run(stay=stay)
+            return _Try(stack, began, _Wish(workflow, max(limit, len(mine)), mail, mine)).run(stay=stay)
 
 
 def chosen(name: str) -> str:
@@ -108,6 +114,18 @@ def forget(home: Path) -> None:
     shutil.rmtree(home / "prefect", ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """What is to be tried, and on what."""
+
+    workflow: str
+    limit: int
+    mail: Path | None
+    """Where the builder's own e-mails are."""
+    mine: Sequence[Saved]
+    """They themselves, which come in instead of the company's."""
+
+
 @dataclass
 class _Unit:
     """The workflow that is tried."""
@@ -120,9 +138,9 @@ class _Unit:
 class _Try(Show):
     """One try. Made after `use`, so that everything imported here sees its settings."""
 
-    def __init__(self, stack: Stack, began: float, workflow: str, limit: int) -> None:
+    def __init__(self, stack: Stack, began: float, wish: _Wish) -> None:
         super().__init__(stack, began)
-        self.workflow, self.limit = workflow, limit
+        self.wish = wish
         self.notes: Sequence[str] = ()
         talkative = logging.getLogger("great_expectations")
         talkative.propagate = False
@@ -131,7 +149,7 @@ class _Try(Show):
     def run(self, *, stay: bool) -> int:
         """The whole of it."""
         with self.views.console.status("Starting ...") as status:
-            self.step(status, f"Looking at flows/{self.workflow}.py")
+            self.step(status, f"Looking at flows/{self.wish.workflow}.py")
             # The processes start meanwhile: they need none of it.
             self.stack.launch_server()
             self.stack.launch_sandbox()
@@ -151,7 +169,9 @@ class _Try(Show):
         if stay:
             self._stay_up(unit)
         elif waits:
-            self.say(f"To decide on what waits, in the browser:\n  .venv/bin/signoff try {unit.card.workflow} --stay")
+            again = f" --mail {shlex.quote(str(self.wish.mail))}" if self.wish.mail else ""
+            self.say("To decide on what waits, in the browser:")
+            self.say(f"  .venv/bin/signoff try {unit.card.workflow}{again} --stay")
         return 1 if wrong else 0
 
     def _load(self) -> _Unit | None:
@@ -159,11 +179,12 @@ class _Try(Show):
         import prompts
         from deployments.cards import declared_deployments
         from deployments.check import look_at
+        from deployments.try_arrivals import refuse
 
-        file = ROOT / "flows" / f"{self.workflow}.py"
+        file = ROOT / "flows" / f"{self.wish.workflow}.py"
         try:
             finding = look_at(file, declared_deployments())
-            module = importlib.import_module(f"flows.{self.workflow}")
+            module = importlib.import_module(f"flows.{self.wish.workflow}")
         except Exception as error:
             if not self._tell(error):
                 raise
@@ -173,7 +194,9 @@ class _Try(Show):
         if finding.problems or finding.card is None:
             return None
         _ = prompts.load(finding.card.prompt).cases  # one that does not fit is told now, not in the middle
-        return _Unit(module, finding.card, getattr(module, self.workflow))
+        if self.wish.mine:
+            refuse(module, finding.card, self.wish.mine)
+        return _Unit(module, finding.card, getattr(module, self.wish.workflow))
 
     def _tell(self, error: Exception) -> bool:
         """Say where in the builder's files the error is; False when it is not theirs to mend there."""
@@ -194,9 +217,9 @@ class _Try(Show):
         self.stack.wait_for_server()
         self.sandbox_url = self.stack.wait_for_sandbox()
         create_pool()
-        deploy("perform_action", self.workflow)
+        deploy("perform_action", self.wish.workflow)
         connect(self.sandbox_url, load().mailbox)
-        for sentence in bring(self.sandbox_url, unit.module, unit.card, self.limit):
+        for sentence in bring(self.sandbox_url, unit.module, unit.card, self.wish.limit, self.wish.mine):
             self.say(sentence)
         self._read_documents(unit)
 
@@ -216,7 +239,7 @@ class _Try(Show):
         takes_limit = "limit" in inspect.signature(unit.function.fn).parameters
         with heard("tasks.gate") as ear:
             try:
-                summary = unit.function(**({"limit": self.limit} if takes_limit else {}))
+                summary = unit.function(**({"limit": self.wish.limit} if takes_limit else {}))
                 self.notes = getattr(summary, "notes", ())
             except Exception as error:
                 if isinstance(error, known()) or not (text := told(error)):

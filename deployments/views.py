@@ -185,7 +185,8 @@ def form_link(action: Action | Listed, ui: str) -> str:
 
 def printable(text: str, *, lines: bool = False) -> str:
     """Text from outside without control characters, which could rewrite the terminal."""
-    kept = "".join(c for c in text if c.isprintable() or (lines and c == "\n"))
+    unix = text.replace("\r\n", "\n")
+    kept = "".join(c if c.isprintable() or c == "\n" else " " * c.isspace() for c in unix)
     return kept if lines else " ".join(kept.split())
 
 

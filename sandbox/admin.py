@@ -118,6 +118,11 @@ def routes(world: World) -> Iterator[Route]:
         mail = world.mail.deliver(raw, (fields.get("label", "INBOX"), "UNREAD"))
         return json_reply({"id": mail.id, "thread_id": mail.thread_id, "message_id": mail.message_id}, 201)
 
+    async def archive(_request: Request) -> Response:
+        for mail in world.mail.newest_first():
+            world.mail.relabel(mail, (), ("INBOX",))
+        return Response(status_code=204)
+
     async def add_fault(request: Request) -> Response:
         try:
             fault = Fault.model_validate(await request.json())
@@ -190,6 +195,7 @@ def routes(world: World) -> Iterator[Route]:
 
     yield Route("/state", show_state)
     yield Route("/mail", deliver, methods=["POST"])
+    yield Route("/mail/archive", archive, methods=["POST"])
     yield Route("/faults", add_fault, methods=["POST"])
     yield Route("/faults", list_faults)
     yield Route("/faults", remove_faults, methods=["DELETE"])

@@ -94,6 +94,10 @@ class Sandbox:
         """Put an RFC 822 message into the inbox."""
         return Delivered(**self._ask("POST", "/mail", content=raw, headers={"Content-Type": "message/rfc822"}))
 
+    def archive(self) -> None:
+        """Take everything out of the inbox."""
+        self._ask("POST", "/mail/archive")
+
     def write(self, **fields: str) -> Delivered:
         """Put a message into the inbox that is made from `sender`, `subject`, `body`, `html`, `in_reply_to`, ...
 

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from blocks.ledger import Ledger, Mirror, Record, insert
 from blocks.mail import Email, MalformedMail, parse
+from blocks.mail.saved import saved
 from prompts import Prompt
 from tasks import records
 from tasks.card import Card
@@ -36,13 +37,9 @@ FEW = 20
 """Records under which a baseline is a first impression."""
 
 
-class MirrorError(Exception):
-    """There is nothing to work on; the message says why, and the way out."""
-
-
 @dataclass(frozen=True)
 class Entered:
-    """What became of a folder of mail."""
+    """What became of saved mail."""
 
     ids: list[int]
     """The records of its files, new and known, in the files' order."""
@@ -202,27 +199,20 @@ def keep(ledger: Ledger, record: Record, person: str, done: Done) -> bool:
     return True
 
 
-def enter_mail(ledger: Ledger, workflow: str, folder: Path) -> Entered:
-    """Take a folder's `.eml` files into the ledger as records that no run ever takes up; each of them once.
+def enter_mail(ledger: Ledger, workflow: str, place: Path) -> Entered:
+    """Take an `.eml` file, or a folder's, into the ledger as records that no run ever takes up; each of them once.
 
     Mail that no person wrote is left out, as the workflow leaves it out.
 
     Raises:
-        MirrorError: the folder cannot be read, or has no such file.
+        NoSavedMail: it cannot be read, or there is no such file.
     """
-    try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".eml")
-        raws = [(path.name, path.read_bytes(), path.stat().st_mtime) for path in files]
-    except OSError as error:
-        raise MirrorError(f"{folder} cannot be read: {error.strerror or error}") from error
-    if not files:
-        raise MirrorError(f"{folder} has no .eml file; a mail program's 'save as' makes them")
     rows: list[dict[str, Any]] = []
     left_out: list[tuple[str, str]] = []
-    for name, raw, changed in raws:
-        row = _row(workflow, raw, datetime.fromtimestamp(changed, UTC))
+    for file in saved(place):
+        row = _row(workflow, file.raw, file.changed_at)
         if isinstance(row, str):
-            left_out.append((name, row))
+            left_out.append((file.name, row))
         else:
             rows.append(row)
     return Entered(_enter(ledger, workflow, rows), left_out)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 import prompts
 from blocks.ledger import Ledger, Mirror, Record
+from blocks.mail.saved import NoSavedMail
 from deployments.cases import Dialog
 from deployments.cli import app
 from deployments.errors import CommandError
@@ -210,8 +211,8 @@ class TestConversation:
         with pytest.raises(CommandError) as error:
             works()
         assert "signoff stage lead-triage shadow, then signoff run" in str(error.value)
-        assert "--mail FOLDER" in str(error.value)
-        with pytest.raises(CommandError, match=r"has no \.eml file"):
+        assert "--mail PLACE" in str(error.value)
+        with pytest.raises(NoSavedMail, match=r"has no \.eml file"):
             works(mail=tmp_path)
         (tmp_path / "x.eml").write_text(
             MAIL.format("Away", "x").replace("Date:", "Auto-Submitted: auto-replied\nDate:")
@@ -296,7 +297,7 @@ class TestCommand:
     def test_what_is_wrong_is_one_line(self, signoff: Signoff, tmp_path: Path) -> None:
         assert "at least 1" in signoff("--limit", "0").refused()
         assert "cannot be read" in signoff("--mail", str(tmp_path / "nowhere")).refused()
-        assert "--mail FOLDER" in signoff().refused()
+        assert "--mail PLACE" in signoff().refused()
 
     def test_through_a_pipe_it_is_a_plain_conversation(self, mail: Path, tmp_path: Path) -> None:
         environment = clean_environment(SIGNOFF_LEDGER_URL=f"sqlite:///{tmp_path / 'l.db'}", PREFECT_API_URL="http://x")

@@ -35,6 +35,26 @@ def signoff(checkout: Path) -> Signoff:
     return lambda *arguments: run(["signoff", *arguments], environment_of(checkout))
 
 
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Two e-mails that somebody has saved years ago."""
+    (folder := tmp_path / "my mail").mkdir()
+    for number, (name, subject, text) in enumerate(
+        (
+            (
+                "Ann Berg",
+                "Nobody can book",
+                "The booking page shows an error for all our drivers. Please help at once.",
+            ),
+            ("Bo Lund", "Invoices", "How do I change who gets the invoices by e-mail?"),
+        )
+    ):
+        head = f"From: {name} <{name.split()[0].lower()}@own.example>\nSubject: {subject}"
+        mail = f"{head}\nDate: Mon, 2 Mar\n 2020 09:30:00 +0000\n\n{text}\n"
+        (folder / f"{number}.eml").write_text(mail, encoding="utf-8", newline="\r\n")
+    return folder
+
+
 def numbers(out: str) -> list[int]:
     """The records' numbers in the table."""
     return [int(number) for number in re.findall(r"^│ +(\d+) │", out, re.MULTILINE)]
@@ -62,6 +82,20 @@ class TestATry:
         assert len(numbers(done.out)) <= 8
         assert "Send reply to" in done.out
         assert "  | Kind regards" in done.out
+
+    def test_of_the_builders_own_mail_takes_that_and_nothing_else(self, signoff: Signoff, mine: Path) -> None:
+        for workflow, came, record, more in (
+            ("mail-sorting", " under the label To sort", r"│ ann@own\.example", "To: ann@own.example"),
+            ("ticket-tagging", ", each as a ticket", r"│ Nobody can book", "hs_ticket_category"),
+        ):
+            done = signoff("try", workflow, "--mail", str(mine), "--limit", "1")
+            assert done.code == 0, done.out + done.err
+            assert f"2 e-mails of yours came in{came}, and nothing else." in done.out
+            assert numbers(done.out) == [1, 2]
+            assert re.search(record, done.out)
+            assert more in done.out
+            assert "2020" not in done.out  # as if it came today
+            assert f"signoff try {workflow} --mail {str(mine)!r} --stay" in done.out
 
     def test_says_where_the_builders_own_code_has_failed(self, signoff: Signoff, checkout: Path) -> None:
         file = checkout / "flows" / "ticket_tagging.py"
@@ -97,6 +131,15 @@ class TestATry:
     def test_what_cannot_be_tried_is_said(self, signoff: Signoff) -> None:
         assert "perform-action has no CARD" in signoff("try", "perform-action").refused()
         assert "there is no workflow nowhere; there are billing-agent, " in signoff("try", "nowhere").refused()
+
+    def test_mail_that_cannot_be_given_is_refused(self, signoff: Signoff, mine: Path) -> None:
+        (bad := mine.parent / "bad.eml").write_bytes(b"")
+        for workflow, mail, said in (
+            ("deal-followup", mine, "deal-followup reads neither e-mails nor tickets: leave out --mail"),
+            ("ticket-tagging", bad, "bad.eml cannot be read: "),
+            ("ticket-tagging", mine / "nowhere", "nowhere cannot be read: No such file or directory"),
+        ):
+            assert said in signoff("try", workflow, "--mail", str(mail)).refused()
 
     @pytest.mark.parametrize(
         ("file", "old", "new", "said"),

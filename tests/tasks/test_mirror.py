@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 import prompts
 from blocks.ledger import Ledger, Mirror, Record, utcnow
+from blocks.mail.saved import NoSavedMail
 from flows.lead_triage import CARD, variables
 from tasks import mirror, quarantine, records, retention
 from tasks.lessons import Source
-from tasks.mirror import Agreement, Done, MirrorError, Stopwatch, Work
+from tasks.mirror import Agreement, Done, Stopwatch, Work
 from tasks.quarantine import QuarantineError
 
 SOURCE = Source(CARD, variables)
@@ -139,9 +140,17 @@ class TestMailFolder:
         assert (found.records, found.minutes_mean, found.steps) == (1, 2, [])
 
     def test_a_folder_without_mail_is_refused(self, ledger: Ledger, tmp_path: Path) -> None:
-        for folder, said in ((tmp_path / "nowhere", "cannot be read: No such file"), (tmp_path, "has no .eml file")):
-            with pytest.raises(MirrorError, match=said):
-                mirror.enter_mail(ledger, WORKFLOW, folder)
+        (notes := tmp_path / "notes.txt").write_text("no mail", encoding="utf-8")
+        for place, said in (
+            (tmp_path / "nowhere.eml", "cannot be read: No such file"),
+            (tmp_path, "has no .eml file"),
+            (notes, "is no .eml file"),
+        ):
+            with pytest.raises(NoSavedMail, match=said):
+                mirror.enter_mail(ledger, WORKFLOW, place)
+
+    def test_one_of_its_files_may_be_named(self, ledger: Ledger, folder: Path) -> None:
+        assert len(mirror.enter_mail(ledger, WORKFLOW, folder / "b.EML").ids) == 1
 
 
 class TestStopwatch:
