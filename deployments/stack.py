@@ -48,6 +48,7 @@ STOP_SECONDS = 10
 PREFECT_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # The worker asks for work this often: an approved action waits for it.
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     # In memory, the default, a run's concurrency slot would stay taken for good when the server ends before the run.
