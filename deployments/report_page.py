@@ -17,21 +17,10 @@ from tasks import roi_advice, roi_statement, roi_words
 from tasks.plain import capitalised, counted
 from tasks.roi import Report, WorkflowReport
 from tasks.roi_statement import Statement
-from tasks.roi_words import FEW, FIRST, change, dollars, hours, rate, rates, share
+from tasks.roi_words import BECAME, FEW, FIRST, change, dollars, hours, rate, rates, share
 
 WIDE, NARROW = 560, 340
 """Every chart is drawn twice; the page shows the one that fits."""
-
-BECAME = (
-    ("done", "done"),
-    ("turned_down", "turned down"),
-    ("waiting", "waiting"),
-    ("quarantined", "set aside"),
-    ("watched", "only watched"),
-    ("open", "under way"),
-    ("skipped", "skipped"),
-)
-"""What became of records, the lowest in the chart first."""
 
 QUARTER = 0.25
 """What the whole width of a chart of shares stands for at least: a small share must look small."""

@@ -15,6 +15,17 @@ from tasks.roi_figures import Figures
 FIRST = 3
 """Advice that is told where there is little room."""
 
+BECAME = (
+    ("done", "done"),
+    ("turned_down", "turned down"),
+    ("waiting", "waiting"),
+    ("quarantined", "set aside"),
+    ("watched", "only watched"),
+    ("open", "under way"),
+    ("skipped", "skipped"),
+)
+"""What became of records: the figure's name, and what it is called. In the chart the first is the lowest."""
+
 FEW = 20
 """Of fewer than so many no share is told: one of two would be 50%, and says nothing."""
 
@@ -62,16 +73,7 @@ def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
 
 def became(figures: Figures) -> str:
     """`132 came in: 110 done, 4 wait, 3 set aside`."""
-    parts = (
-        (figures.done, "done"),
-        (figures.turned_down, "turned down"),
-        (figures.waiting, "waiting"),
-        (figures.quarantined, "set aside"),
-        (figures.skipped, "skipped"),
-        (figures.watched, "only watched"),
-        (figures.open, "under way"),
-    )
-    said = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+    said = ", ".join(f"{count:,} {what}" for name, what in BECAME if (count := getattr(figures, name)))
     return f"{figures.came_in:,} came in: {said}" if figures.came_in else "nothing came in"
 
 
