@@ -19,6 +19,7 @@ from deployments.running import HOME, PORT, refuse_a_second, use
 from deployments.stack import RECEIVER_PORT, Stack
 
 if TYPE_CHECKING:
+    from blocks.ledger import Action
     from tasks.card import Card
 
 QUOTED = 74
@@ -78,6 +79,16 @@ class Show:
             f"\nSign off what waits, in the browser, as {owner} (once, within {MINUTES} minutes):",
             f"  {link_for(owner, url)}",
         ]
+
+    def forms(self, actions: Sequence[Action], more: int = 0) -> None:
+        """Say where the forms of some actions are, and how many more there are."""
+        from deployments.waiting import ui_url
+
+        self.say("Each has a form in Prefect as well (open one and press Resume):")
+        for action in actions:
+            self.say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
+        if more:
+            self.say(f"  and {more} more")
 
     def stay(self, owner: str) -> None:
         """Say where all that waits can be seen and decided on, and stay until Ctrl-C."""
@@ -287,20 +298,18 @@ class _Demo(Show):
 
     def _stay_up(self) -> None:
         from deployments.cards import cards
-        from deployments.waiting import ui_url, waiting
+        from deployments.waiting import waiting
 
         owner = next(card.owner for card in cards() if card.workflow == "lead-triage")
         for line in self.inbox(owner):
             self.say(line)
-        self.say("Each has a form in Prefect as well (open one and press Resume):")
         replies = [
             *waiting(self.ledger, workflow="support-answer", kind="gmail.send_reply")[:2],
             *waiting(self.ledger, workflow="billing-agent", kind="gmail.send_reminder")[:1],
             *waiting(self.ledger, workflow="meeting-notes", kind="gmail.send_reply")[:1],
             *waiting(self.ledger, workflow="lead-triage", kind="gmail.send_reply")[:3],
         ]
-        for action in replies:
-            self.say(f"  {action.title}\n    {self.views.form_link(action, ui_url())}")
+        self.forms(replies)
         self.stay(owner)
 
     def _approve_one(self) -> None:

@@ -313,19 +313,15 @@ class _Try(Show):
             self.quote(str(getattr(wanted, wanted.editable)))
 
     def _stay_up(self, unit: _Unit) -> None:
-        from deployments.waiting import ui_url, waiting
+        from deployments.waiting import waiting
 
         os.environ.pop(LOGGING)  # the worker's log is read when something is wrong
         with self.views.console.status("Starting the worker ..."):
             self.stack.start_worker()
         for line in self.inbox(unit.card.owner):
             self.say(line)
-        self.say("Each has a form in Prefect as well (open one and press Resume):")
-        forms = self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))
-        for form in forms[:FORMS]:
-            self.say(f"  {form[0].title}\n    {self.views.form_link(form[0], ui_url())}")
-        if len(forms) > FORMS:
-            self.say(f"  and {len(forms) - FORMS} more")
+        firsts = [form[0] for form in self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))]
+        self.forms(firsts[:FORMS], more=max(0, len(firsts) - FORMS))
         self.stay(unit.card.owner)
 
 
