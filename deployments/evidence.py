@@ -16,7 +16,7 @@ from blocks.ledger import Ledger
 from blocks.models import version_of
 from deployments import views
 from deployments.cards import card_of
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from tasks import evidence, retrieval_eval
 from tasks.card import Card, Stage
 from tasks.evidence import Assessment, Line
@@ -91,7 +91,7 @@ def _stage(text: str) -> Stage:
     try:
         return Stage(text.strip().lower())
     except ValueError:
-        raise CommandError(f"{text} is no stage; there are {', '.join(Stage)}") from None
+        raise unknown("stage", text, Stage) from None
 
 
 def _sure(card: Card, found: Assessment, wanted: Stage, *, yes: bool) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deployments import new_names, new_questions, new_source, new_unit, new_yaml, views
 from deployments.cards import declared_deployments
 from deployments.check import look_at
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from deployments.new_questions import QUESTIONS, Question
 from deployments.new_unit import Starter, Unit, Wanted
 from deployments.running import ROOT
@@ -99,7 +99,7 @@ class _Walk:
 
         def known(said: str) -> Starter:
             if said not in found:
-                raise CommandError(f"there is no starter {views.printable(said)!r}; there are {', '.join(found)}")
+                raise unknown("starter", views.printable(said), found)
             return found[said]
 
         if like is not None or not self.asks:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, create_model
 
 from deployments import views
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from prompts.fields import annotated
 from tasks.card import Baseline, Card
 
@@ -127,7 +127,7 @@ def labels_of(said: str, labels: Sequence[str]) -> dict[str, str]:
     for part in filter(None, (part.strip() for part in said.split(","))):
         old, _, new = (piece.strip() for piece in part.partition("="))
         if old not in labels:
-            raise CommandError(f"there is no label {views.printable(old)!r}; there are {', '.join(labels)}")
+            raise unknown("label", views.printable(old), labels)
         if not LABEL.fullmatch(new):
             raise CommandError(
                 f"{views.printable(part)!r} will not do: write OLD=NEW, the new name in small letters, as in "

@@ -21,7 +21,7 @@ from blocks.ledger import Ledger, WebhookEvent, history, utcnow
 from blocks.webhook_signatures import BadSignature
 from blocks.webhooks import SLUG, WebhookEndpoint
 from deployments import views
-from deployments.errors import CommandError
+from deployments.errors import CommandError, unknown
 from deployments.receiver.dispatch import key, run_name, tags
 from deployments.receiver.endpoints import EVERY_SECONDS, saved
 from deployments.receiver.postbox import FAILED, IGNORED, NOBODY, STARTED, STORED
@@ -43,7 +43,7 @@ TEST_SECONDS = 20.0
 def list_events(*, state: str | None, source: str | None, limit: int, as_json: bool) -> int:
     """Print the newest events, oldest of them first."""
     if state is not None and state not in STATES:
-        raise CommandError(f"there is no state {state}; there are {', '.join(STATES)}")
+        raise unknown("state", state, STATES)
     query = sa.select(WebhookEvent).order_by(WebhookEvent.id.desc()).limit(limit)
     if state:
         query = query.where(WebhookEvent.state == state)

@@ -116,7 +116,7 @@ class TestWithNobodyThere:
         [
             (["anthropic"], "would hide"),
             (["lead-triage"], "is there already"),
-            (["new-one", "--like", "letters"], "no starter 'letters'; there are tickets, mail"),
+            (["new-one", "--like", "letters"], "no starter letters; there are tickets, mail"),
             (["new-one", "--owner", "Ann"], "--owner: 'Ann' will not do"),
             (["new-one", "--usd-per-run", "9"], "--usd-per-day"),
             (["new-one", "--label", "problem=billing"], "two labels"),
@@ -241,7 +241,7 @@ class TestInATerminal:
 
     def test_enter_takes_what_is_shown_and_a_wrong_answer_is_asked_again(self, shown: Terminal, checkout: Path) -> None:
         shown.answer("Which one is it like.*> ", "letters")
-        shown.answer("there is no starter 'letters'; there are tickets, mail.*> ", "")
+        shown.answer("there is no starter letters; there are tickets, mail.*> ", "")
         shown.answer("in one sentence.*Enter: Tag every new ticket.*> ", "")
         shown.answer("Whose is it.*> ", "Ann")
         shown.answer("'Ann' will not do: it must be one e-mail address.*> ", "ann@ours.example")

@@ -209,7 +209,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("said", "why"),
         [
-            ("nothing=bug", "there is no label 'nothing'"),
+            ("nothing=bug", "there is no label nothing"),
             ("problem", "OLD=NEW"),
             ("problem=A bug", "OLD=NEW"),
             ("problem=billing", "two labels would be called billing"),
