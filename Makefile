@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: audit bench chaos docs docs-serve install demo up check peers test lint types layers format lock screenshots clean help
+.PHONY: audit bench chaos docs docs-serve install demo up check peers test test-slow lint types layers format lock screenshots clean help
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -31,8 +31,11 @@ up: install ## the server, a worker and all deployments, with your accounts
 check: install ## is every workflow complete?
 	@$(BIN)/signoff check
 
-test: install lint types layers ## everything that must hold
-	@$(BIN)/python -m pytest -n 2 --dist loadscope
+test: install lint types layers ## what must hold, without whole stacks and browsers (10 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+test-slow: install ## the rest: stacks, browsers, PostgreSQL, kills, the documentation's commands (half an hour)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
 
 lint: install ## ruff
 	@$(BIN)/ruff check .

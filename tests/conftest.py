@@ -98,6 +98,9 @@ def shared_by(file: str) -> str | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the tests that run on both databases."""
     config.addinivalue_line("markers", "earns_its_stage: the evidence in the ledger decides what may pass")
+    config.addinivalue_line(
+        "markers", "slow: a whole stack, a browser, many kills, or PostgreSQL; for `make test-slow`"
+    )
     config.addinivalue_line("markers", "workdays: the test is about weekends and holidays")
     config.addinivalue_line(
         "markers", "both_databases: the database matters here, so it runs on SQLite and again on PostgreSQL"
@@ -107,7 +110,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the marked tests that use a ledger or a library once on each database."""
     if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
-        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+        there = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+        metafunc.parametrize("database", there, indirect=True)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from tests.deployments.machinery import Machine, clean_environment
 from tests.snippets import ROOT, Reader, copy_checkout, has_something_to_run, needs_stack, problems
 from tests.test_docs import README, WRITTEN
 
+pytestmark = pytest.mark.slow
+
 PAGES = [
     README,
     *(page for page in WRITTEN if page.is_file() and has_something_to_run(page)),

@@ -28,6 +28,8 @@ from tasks import retrieve
 from tasks.citations import objections
 from tests.answering import ANSWERS, company_library
 
+pytestmark = pytest.mark.slow
+
 PROMPT = prompts.load("support_answer")
 LABELS = "Open Settings > Printers. Under Layout choose Narrow. Print a test label, and scan it."
 CODES = "The gate code works from 2 hours before the slot. After three wrong tries wait 15 minutes."

@@ -243,6 +243,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.slow
 def test_hundred_thousand_words_of_anything_are_read_in_bounded_time(text: str) -> None:
     began = time.process_time()
     rules.recognise(text)

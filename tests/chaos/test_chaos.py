@@ -15,6 +15,8 @@ from tests.chaos.play import POSTGRESQL, SQLITE, Player, Result, targets
 from tests.chaos.verdict import Verdict
 from tests.postgres import NoPostgres
 
+pytestmark = pytest.mark.slow
+
 SEED = 1
 CALLS = dict.fromkeys([*DESTINATIONS, INTAKE, MODEL], 3) | {DECISION: 0}
 BY_NAME = {fault.name: fault for fault in faults.every_fault()}

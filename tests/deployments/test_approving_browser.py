@@ -8,6 +8,8 @@ from playwright.sync_api import Page
 from tests.deployments.browser import choose, open_form, submit
 from tests.deployments.machinery import Machine
 
+pytestmark = pytest.mark.slow
+
 SUBJECT = "Demo for 12 doors <b>now</b> [prices](https://buyer.example)"
 TEXT = (
     "Hello, we run a warehouse with 12 loading doors and have outgrown our spreadsheet. Could we get a demo next week? "

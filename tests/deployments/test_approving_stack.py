@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from sandbox.client import MailSeen
 from tests.deployments.machinery import TRIAGE_SECONDS, Machine, eventually
+
+pytestmark = pytest.mark.slow
 
 
 def the_one_sent(machine: Machine, number: int) -> MailSeen:

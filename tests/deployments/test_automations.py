@@ -22,6 +22,8 @@ from deployments.running import ROOT
 from tasks import alerts
 from tests.deployments.machinery import clean_environment, eventually, run
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = ROOT / "deployments" / "automations" / "alerts.yaml"
 NOBODY = str(UUID(int=0))
 """What stands in the file for the id of one's own block."""

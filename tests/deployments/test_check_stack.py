@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.deployments.machinery import Machine
+
+pytestmark = pytest.mark.slow
 
 
 def test_passes_on_this_repository(triaged: Machine) -> None:

@@ -12,6 +12,8 @@ from blocks.ledger import Action
 from tasks import records
 from tests.deployments.machinery import Machine, eventually
 
+pytestmark = pytest.mark.slow
+
 MAILS = 40
 
 

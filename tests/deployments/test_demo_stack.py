@@ -27,7 +27,7 @@ from tests.deployments.machinery import clean_environment, eventually, processes
 SECONDS = 600
 """A whole demo, on a machine that does much else besides: it takes a tenth of that on a quiet one."""
 
-pytestmark = pytest.mark.timeout(2 * SECONDS)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 COMMAND = [sys.executable, "-c", "from deployments.cli import main; main()", "demo"]
 
 

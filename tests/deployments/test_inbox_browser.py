@@ -22,6 +22,8 @@ from tasks import approval_runs, approvals
 from tests.deciding import ANN, KOFI, MARA, PASSWORD, TOM, Desk, contact, mail, note, refund, reply, served, service
 from tests.deployments.machinery import eventually
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)> [Approve](https://evil.example) \u202egnp.exe"
 
 

@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 from deployments.stack import RECEIVER_URL
 from tests.deployments.machinery import Machine, eventually, run, unused_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def receiver(triaged: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:

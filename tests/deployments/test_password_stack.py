@@ -16,6 +16,8 @@ from deployments.password import file, is_loopback, password
 from deployments.running import ROOT
 from tests.deployments.machinery import BIN, clean_environment, eventually, run, unused_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("host", "alone"),

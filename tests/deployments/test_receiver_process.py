@@ -18,6 +18,8 @@ from blocks.ledger import Ledger, WebhookEvent
 from tests.deployments.machinery import eventually
 from tests.deployments.receiving import Process, deployed, mixed, overdue, runs, saved
 
+pytestmark = pytest.mark.slow
+
 MANY = 200
 Receiver = Callable[..., Process]
 

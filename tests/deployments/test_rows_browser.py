@@ -10,6 +10,8 @@ from blocks.ledger import Action
 from tests.deployments.browser import box, choose, open_form, submit
 from tests.deployments.machinery import Machine, eventually
 
+pytestmark = pytest.mark.slow
+
 PRINTER = "harbour print 20655.pdf"
 
 

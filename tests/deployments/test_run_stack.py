@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.deployments.machinery import Machine
+
+pytestmark = pytest.mark.slow
 
 
 def test_starts_a_workflow_and_waits_for_its_end(machine: Machine) -> None:

@@ -19,6 +19,8 @@ from tests.cluster import SPAM, Cluster
 from tests.postgres import NoPostgres
 from tests.redis_server import NoRedis
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 200
 """Records that a run of lead-triage takes when nobody says otherwise."""
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.deployments.machinery import Machine, eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scheduled(machine: Machine) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,8 @@ from blocks.vendor import written_forms
 from sandbox import credentials
 from tests.deployments.machinery import TRIAGE_SECONDS, Machine, eventually
 
+pytestmark = pytest.mark.slow
+
 CLAUDE_KEY = credentials.ANTHROPIC_API_KEY
 PLANTED = (
     credentials.GOOGLE_CLIENT_SECRET,

@@ -17,6 +17,8 @@ from sandbox import company
 from tasks import records
 from tests.deployments.machinery import Machine
 
+pytestmark = pytest.mark.slow
+
 ENDED = {records.DONE, records.SKIPPED, records.QUARANTINED}
 EXPECTED: dict[str, dict[str, Any]] = json.loads((Path(company.__file__).parent / "expected.json").read_text())
 

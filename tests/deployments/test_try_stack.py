@@ -15,6 +15,8 @@ from tests.deployments.machinery import Finished, eventually, run
 from tests.deployments.terminal import terminal
 from tests.deployments.test_new_cli import environment_of
 
+pytestmark = pytest.mark.slow
+
 Signoff = Callable[..., Finished]
 TRY_SECONDS = 300
 

@@ -47,6 +47,8 @@ from tests.answering import built_in
 from tests.conftest import MAILBOX
 from tests.librarian import item, put
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(os.environ.get("SIGNOFF_DATA", Path(__file__).parents[3] / "shared" / "data"))
 GISKARD = DATA / "giskard_injections" / "prompt_injections.csv"
 OWN = Path(__file__).with_name("injections.json")

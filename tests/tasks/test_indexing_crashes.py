@@ -19,6 +19,8 @@ from tasks.sources import Folder
 from tests.librarian import Lasting, dump, texts
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(indexing.__file__).parents[1]
 KILLS = 3
 

@@ -23,7 +23,7 @@ from tests.chaos.traps import At, Trap
 from tests.chaos.zygote import Zygote
 from tests.tasks.test_races import at_once, errors
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.slow, pytest.mark.both_databases]
 
 Allow = Callable[..., Approved]
 BILL = AddRow(
