@@ -42,7 +42,7 @@ SLOW = 0.2
 NAMES = {
     "model": "Anthropic's SDK alone",
     "calls": "the vendors' SDKs",
-    "calls8": "the same, 8 at a time",
+    "calls25": "the same, 25 at a time",
     "ours": "Signoff",
     "approvals": "Signoff, all sign-offs",
     "naive": "a Prefect task a step",
@@ -97,10 +97,10 @@ def settings(*, quick: bool, whole: bool) -> Iterator[Setting]:
     if quick:
         yield Setting(50, 0, "calls", ("model", "calls", "ours", "approvals", *peers), 1)
         return
-    yield Setting(200, 0, "calls", ("model", "calls", "calls8", "ours"), 3, ("approvals", *peers))
-    yield Setting(200, SLOW, "calls8", ("calls8", "ours"), 3, peers)
+    yield Setting(200, 0, "calls", ("model", "calls", "calls25", "ours"), 3, ("approvals", *peers))
+    yield Setting(200, SLOW, "calls25", ("calls25", "ours"), 3, peers)
     yield Setting(2_000, 0, "calls", ("calls", "ours"), 1)
-    yield Setting(2_000, SLOW, "calls8", ("calls8", "ours"), 1)
+    yield Setting(2_000, SLOW, "calls25", ("calls25", "ours"), 1)
     yield Setting(20_000, 0, "", ("ours",), 1)
     if whole:
         yield Setting(20_000, SLOW, "", ("ours",), 1)

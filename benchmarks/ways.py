@@ -38,7 +38,8 @@ MODEL = "claude-haiku-5-5"
 BATCH = 25
 MOST_A_RUN = 1_000
 """The most that `lead_triage` takes."""
-IN_FLIGHT = 8
+IN_FLIGHT = 25
+"""Calls at once, of whoever makes several: as many as `lead_triage` has."""
 WARM = 10
 """E-mails that our way does before the clock starts."""
 SPAM = {"intent": "spam", "urgency": "low", "summary": "They sell lists.", "reply": "", "confidence": 0.99}
@@ -353,7 +354,7 @@ def each_of(call: Callable[[Any], Any], of: Sequence[Any], in_flight: int) -> li
 PREPARED: dict[str, Callable[[str, int], Way]] = {
     "model": model,
     "calls": lambda url, records: calls(url, records, 1),
-    "calls8": lambda url, records: calls(url, records, IN_FLIGHT),
+    "calls25": lambda url, records: calls(url, records, IN_FLIGHT),
     "ours": ours,
     "approvals": ours,
     "naive": naive,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from blocks.ledger import Action, Ledger, utcnow
+import sqlalchemy as sa
+
+from blocks.ledger import Action, Decision, Ledger, utcnow
 from deployments import views
 from deployments.cards import cards
 from deployments.errors import CommandError
@@ -15,15 +18,22 @@ from deployments.waiting import ui_url, waiting
 from tasks import approval_notices, approval_rules, approvals
 from tasks import assign as assigning
 from tasks import inbox as waiting_room
+from tasks.card import Stage
+from tasks.run import lowered_to
 
 
 def show(action_id: int, *, as_json: bool) -> int:
     """Print one action with everything that an approver needs."""
-    action = approvals.action_of(Ledger.open(), action_id)
+    ledger = Ledger.open()
+    action = approvals.action_of(ledger, action_id)
     if as_json:
         views.as_json(views.approval_json(action, ui_url()))
-    else:
-        views.approval(action, ui_url())
+        return 0
+    views.approval(action, ui_url())
+    with ledger.read() as session:
+        decision = session.scalar(sa.select(Decision).where(Decision.action_id == action_id))
+    if decision:
+        views.decided(action, decision)
     return 0
 
 
@@ -66,6 +76,7 @@ def _outcomes(
         {
             "id": action.id,
             "title": action.title,
+            "workflow": action.workflow,
             "decided": errors[action.id] is None,
             "error": str(errors[action.id] or "") or None,
         }
@@ -188,16 +199,25 @@ def _read(body_file: str) -> str:
     try:
         return sys.stdin.read() if body_file == "-" else Path(body_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--body-file {body_file} cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise CommandError(f"--body-file {body_file} cannot be read: {why}") from error
+
+
+def then_what(workflow: str) -> str:
+    """What comes of an approval."""
+    if lowered_to(workflow)[0] is Stage.SHADOW:
+        return f"approved; {workflow} is in shadow, and does it once it is not: signoff stage {workflow} gated"
+    return "approved, the worker does it now"
 
 
 def _tell(outcomes: Sequence[dict[str, object]], *, approve: bool, as_json: bool) -> None:
     if as_json:
         views.as_json(outcomes)
         return
-    done = "approved, the worker does it now" if approve else "rejected, nothing is done"
+    then = functools.cache(then_what)  # one question to the server for each workflow
     for outcome in outcomes:
         if outcome["decided"]:
-            views.console.print(f"{outcome['id']}  {outcome['title']}: {done}", markup=False)
+            done = then(str(outcome["workflow"])) if approve else "rejected, nothing is done"
+            views.console.print(f"{outcome['id']}  {outcome['title']}: {done}", markup=False, soft_wrap=True)
         else:
             views.errors.print(f"signoff: {outcome['error']}", markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -159,10 +160,6 @@ def new_workflow(
     usd_per_month:
         And a month.
     """
-    from deployments.running import use
-    from deployments.stack import PREFECT_SETTINGS
-
-    use(PREFECT_SETTINGS)  # read when Prefect is imported, which would tell of its telemetry
     from deployments import new
 
     if undo:
@@ -1153,8 +1150,10 @@ def show_story(action: int, /, *, json: Json = False) -> int:
 
 def main() -> None:
     """Entry of the `signoff` command: known errors become one line on stderr and exit code 1."""
+    from deployments import telemetry
     from deployments.known_errors import exit_code_of
 
+    os.environ.update(telemetry.OFF)
     if sys.argv[1:2] not in ([], ["demo"], ["new"], ["try"], ["up"], ["-h"], ["--help"], ["--version"]):
         from deployments.running import find_running
 

@@ -72,7 +72,8 @@ def set_stage(name: str, to: str | None, *, yes: bool) -> int:
         return 0
     wanted = _stage(to)
     found = assessed(store, card)
-    if wanted.rank > lowered_to(card.workflow)[0].rank and not _sure(card, found, wanted, yes=yes):
+    raised = wanted.rank > lowered_to(card.workflow)[0].rank
+    if raised and wanted.rank > found.stage.rank and not _sure(card, found, wanted, yes=yes):
         views.console.print("Nothing was changed.")
         return 1
     Variable.set(stage_variable(card.workflow), wanted.value, overwrite=True)

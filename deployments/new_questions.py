@@ -126,7 +126,7 @@ def labels_of(said: str, labels: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in said.split(","))):
         old, _, new = (piece.strip() for piece in part.partition("="))
-        if old not in labels:
+        if new and old not in labels:
             raise unknown("label", views.printable(old), labels)
         if not LABEL.fullmatch(new):
             raise CommandError(

@@ -14,6 +14,7 @@ from rich.text import Text
 from blocks.ledger import Ledger, ModelCall, Record
 from deployments import views
 from deployments.errors import CommandError
+from deployments.waiting import known_names
 from tasks import quarantine
 from tasks.quarantine import QuarantineError
 
@@ -34,6 +35,7 @@ def list_held(*, workflow: str | None, reason: str | None, as_json: bool) -> int
             f"\n{len(found)} set aside. signoff quarantine show NUMBER, or replay NUMBER once the cause is mended."
         )
     else:
+        known_names(workflow)
         views.console.print("No record matches." if workflow or reason else "Nothing is set aside.")
     return 0
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from deployments import empty_database, running
+from deployments import empty_database, running, telemetry
 from deployments.errors import StackError
 from deployments.machine import (
     HOST,
@@ -46,8 +46,7 @@ START_SECONDS = 120
 STOP_SECONDS = 10
 
 PREFECT_SETTINGS = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
+    **telemetry.OFF,
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # The worker asks for work this often: an approved action waits for it.
     "PREFECT_WORKER_QUERY_SECONDS": "1",

@@ -293,8 +293,7 @@ class _Try(Show):
             f"{counted(len(actions), 'action')}: {waits} waiting for a person, {done} done, {refused} refused."
         )
         if any(action.state == "waiting" and action.impact == Impact.LOW for action in actions):
-            name = unit.card.workflow
-            self.say(f"Low-impact ones wait, too, until there is evidence for more:\n  signoff evidence {name}")
+            self.say("Low-impact ones wait, too, until your own records have shown that more may pass.")
         return waits
 
     def _show_action(self, action: Action) -> None:

@@ -17,7 +17,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from blocks.ledger import Action, utcnow
+from blocks.ledger import Action, Decision, utcnow
 from deployments.errors import CommandError
 from tasks.plain import age
 
@@ -161,6 +161,22 @@ def approval(action: Action, ui: str) -> None:
             console.print(f"{label}: {printable(value)}", markup=False)
     form = f"; form: {form_link(action, ui)}" if action.state == "waiting" else ""
     console.print(Text(f"\n{action.state}{form}{f'; {action.reason}' if action.reason else ''}", style="dim"))
+
+
+def decided(action: Action, decision: Decision) -> None:
+    """Print who decided on an action, when, and what they let be done instead of the draft."""
+    from tasks import actions
+
+    by = f"{decision.verdict} by {decision.approver} on {decision.created_at:%Y-%m-%d %H:%M} UTC"
+    said = f": {printable(decision.comment)}" if decision.comment else ""
+    console.print(Text(by + said, style="dim"))
+    if decision.edited and not decision.redacted_at:
+        console.print("with another text than the draft above:")
+        wanted = actions.load(action.kind, decision.payload)
+        for label, value in wanted.preview().items():
+            console.print(f"  {label}: {printable(value)}", markup=False)
+        if wanted.editable:
+            console.print(printable(str(getattr(wanted, wanted.editable)), lines=True), markup=False)
 
 
 def agrees(question: str, unattended: str) -> bool:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from blocks.ledger import Action, Ledger
 from deployments import views
+from deployments.errors import unknown
 
 LISTED = [getattr(Action, name) for name in views.Listed._fields]
 """The columns that the list shows: of ten thousand actions, the payloads and explanations take longer than the rest."""
@@ -54,6 +55,25 @@ def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> in
             "signoff approvals approve NUMBER (or reject)",
             soft_wrap=True,
         )
-    else:
-        views.console.print("Nothing waits for a decision.")
+        return 0
+    known_names(workflow, kind)
+    views.console.print("Nothing waits for a decision.")
     return 0
+
+
+def known_names(workflow: str | None, kind: str | None = None) -> None:
+    """Refuse names by which nothing can ever be found.
+
+    Raises:
+        CommandError: there is no such workflow, or no such kind of action.
+    """
+    if workflow:
+        from deployments.cards import workflow_names
+
+        if workflow not in (names := workflow_names()):
+            raise unknown("workflow", workflow, names)
+    if kind:
+        from tasks import actions
+
+        if kind not in actions.KINDS:
+            raise unknown("kind", kind, sorted(actions.KINDS))

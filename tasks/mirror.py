@@ -30,8 +30,8 @@ from tasks.scoring import wilson
 SOURCE = "mirror"
 """Where records come from that were only ever done by hand."""
 
-BY_HAND = "done by hand in the mirror"
-"""The reason of their state, in which no run takes them up."""
+BY_HAND = "for the mirror alone: no run takes it up"
+"""The reason of their state."""
 
 FEW = 20
 """Records under which a baseline is a first impression."""
@@ -233,7 +233,7 @@ def _row(workflow: str, raw: bytes, changed: datetime) -> dict[str, Any] | str:
         "external_id": name,
         "version": "1",
         "title": email.subject or "(no subject)",
-        "payload": email.model_dump(mode="json"),
+        "payload": email.model_dump(mode="json") | {"ticket_id": name},  # as a workflow of tickets would have it
         "state": records.SKIPPED,
         "reason": BY_HAND,
     }

@@ -31,6 +31,10 @@ DOING = {
 }
 
 
+SAID_WHY = ("refused", "failed", "unknown")
+"""Where the state alone leaves the question why."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One record: what came in, what the model said, what was done, what waits, what it cost in US dollars."""
@@ -143,7 +147,7 @@ def _row(record: Record, actions: Sequence[Action], cost: Decimal | None) -> Row
         waits=tuple(f"{KINDS[a.kind].noun} #{a.id}" for a in actions if a.state == "waiting"),
         other=tuple(
             f"{KINDS[a.kind].noun} #{a.id} {DOING.get(a.state, a.state)}"
-            + (f": {a.reason}" if a.state == "refused" else "")
+            + (f": {a.reason}" if a.state in SAID_WHY and a.reason else "")
             for a in actions
             if a.state not in ("done", "waiting")
         ),

@@ -171,8 +171,9 @@ function openInbox() {
     }
     count();
     showHeld(held);
-    say(`${held.approve ? "Approved" : "Rejected"}: ${held.said}. u takes it back.`);
-    setTimeout(poll, seconds * 1000 + 1200);
+    const words = `${held.approve ? "Approved" : "Rejected"}: ${held.said}.`;
+    say(`${words} u takes it back.`);
+    setTimeout(() => { if (byId("status").textContent.startsWith(words)) say(words); poll(); }, seconds * 1000 + 1200);
   }
 
   function showHeld(held) {

@@ -78,6 +78,9 @@ def test_a_text_from_a_file_is_what_is_sent(triaged: Machine, tmp_path: Path) ->
     assert decision.edited
     assert decision.payload["body"] == text
     assert decision.payload["to"] == action.payload["to"]
+    shown = triaged.signoff("approvals", "show", str(action.id)).out
+    assert "approved by Ana on 2" in shown
+    assert text in shown.partition("with another text than the draft above:")[2]
 
 
 def test_a_text_from_stdin_is_what_is_sent(triaged: Machine) -> None:

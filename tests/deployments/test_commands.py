@@ -97,6 +97,10 @@ class TestLedgerWithoutServer:
         listed = forked(environment, "approvals", "list")
         assert (listed.code, listed.out.strip()) == (0, "Nothing waits for a decision.")
         assert forked(environment, "approvals", "list", "--json").json == []
+        for option, name, meant in (("workflow", "lead-triag", "lead-triage"), ("kind", "gmail.send", "gmail.send_")):
+            wrong = forked(environment, "approvals", "list", f"--{option}", name).refused()
+            assert f"there is no {option} {name}; there are " in wrong
+            assert f"Did you mean {meant}" in wrong
 
     @pytest.mark.parametrize(
         "url",

@@ -12,6 +12,7 @@ import prompts
 from blocks.embedded import EmbeddedModel
 from blocks.ledger import Ledger
 from blocks.models import version_of
+from deployments.approve import then_what
 from tests.deployments.machinery import Finished, clean_environment, run
 from tests.earned import answered, decided, earn, evaluated
 
@@ -104,13 +105,25 @@ class TestStage:
 
     def test_raising_it_without_evidence_has_to_be_meant(self, signoff: Signoff) -> None:
         Variable.set(VARIABLE, "shadow", overwrite=True)
-        done = signoff("stage", "lead-triage", "gated")
+        done = signoff("stage", "lead-triage", "selective")
         assert done.code == 1
         assert "held-out cases right: not evaluated" in done.out
         assert "--yes" in done.err
         assert Variable.get(VARIABLE) == "shadow"
-        assert signoff("stage", "lead-triage", "gated", "--yes").code == 0
+        assert signoff("stage", "lead-triage", "selective", "--yes").code == 0
+        assert Variable.get(VARIABLE) == "selective"
+
+    def test_back_to_gated_needs_no_evidence(self, signoff: Signoff) -> None:
+        Variable.set(VARIABLE, "shadow", overwrite=True)
+        assert signoff("stage", "lead-triage", "gated").code == 0
         assert Variable.get(VARIABLE) == "gated"
+
+    @pytest.mark.usefixtures("prefect_server")
+    def test_an_approval_says_whether_it_is_done_now(self) -> None:
+        Variable.set(VARIABLE, "shadow", overwrite=True)
+        assert then_what("lead-triage").endswith("does it once it is not: signoff stage lead-triage gated")
+        Variable.set(VARIABLE, "gated", overwrite=True)
+        assert then_what("lead-triage") == "approved, the worker does it now"
 
     def test_selective_without_evidence_still_runs_gated(self, signoff: Signoff) -> None:
         Variable.set(VARIABLE, "gated", overwrite=True)
@@ -127,6 +140,7 @@ class TestStage:
         decided(ledger, answered(ledger, version, 12), "rejected")
         assert "runs shadow: people rejected 12 of the newest 12" in signoff("stage", "lead-triage").out
         Variable.set(VARIABLE, "shadow", overwrite=True)
+        assert "--yes" in signoff("stage", "lead-triage", "gated").refused()
         assert "lead-triage runs gated" in signoff("stage", "lead-triage", "gated", "--yes").out
 
     def test_what_is_no_stage_is_refused(self, signoff: Signoff) -> None:

@@ -173,6 +173,8 @@ class TestWhoIsLetIn:
             code = inbox.doors.open(TOM)
             assert post(client, "/inbox/enter", code=code).headers["location"] == "/inbox"
             assert TOM in client.get("/inbox").text
+            again = post(client, "/inbox/enter", code=code)  # from the link in the terminal
+            assert (again.status_code, again.headers["location"]) == (303, "/inbox")
 
     def test_a_code_counts_on_this_machine_only(self, app: Any, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SIGNOFF_INBOX_URL", "https://signoff.example.com")

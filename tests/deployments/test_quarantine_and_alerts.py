@@ -75,8 +75,10 @@ class TestQuarantine:
         assert f"{number:>5}  " in listed.out
         only = signoff("quarantine", "list", "--reason", "MALFORMED", "--json").json
         assert [(r["id"], r["reason"], r["replayable"]) for r in only] == [(other, "malformed: odd", True)]
-        none = signoff("quarantine", "list", "--workflow", "billing")
+        none = signoff("quarantine", "list", "--workflow", "billing-agent")
         assert none.out.strip() == "No record matches."
+        wrong = signoff("quarantine", "list", "--workflow", "billing").refused()
+        assert "there is no workflow billing; there are billing-agent, " in wrong
 
     def test_show_tells_mail_reason_and_answers(self, signoff: Signoff, ledger: Ledger) -> None:
         number = add(ledger)

@@ -17,6 +17,7 @@ from tasks import mirror, quarantine, records, retention
 from tasks.lessons import Source
 from tasks.mirror import Agreement, Done, Stopwatch, Work
 from tasks.quarantine import QuarantineError
+from tasks.tickets import AskedByTicket
 
 SOURCE = Source(CARD, variables)
 WORKFLOW = CARD.workflow
@@ -122,11 +123,27 @@ class TestMailFolder:
             "The import fails",
         ]
 
+    def test_a_workflow_of_tickets_has_each_as_a_ticket(self, ledger: Ledger, folder: Path) -> None:
+        told = []
+
+        def of_ticket(each: Record) -> dict[str, str]:
+            ticket = AskedByTicket.model_validate(each.payload)
+            told.append(ticket.ticket_id)
+            return {"text": ticket.text, "sender": ticket.sender}
+
+        numbers = mirror.enter_mail(ledger, WORKFLOW, folder).ids
+        found = mirror.to_do(ledger, Source(CARD, of_ticket), "Tom", 9)[0]
+        assert [(work.told["sender"], work.told["text"]) for work in found] == [
+            ("ann@northwind.example", "Could we see one?"),
+            ("ann@northwind.example", "The import fails"),
+        ]
+        assert told == [record(ledger, number).external_id for number in numbers]
+
     def test_no_run_ever_acts_on_it(self, ledger: Ledger, folder: Path) -> None:
         number = mirror.enter_mail(ledger, WORKFLOW, folder).ids[0]
         row = record(ledger, number)
         assert row.state not in (*records.UNFINISHED, *records.TO_READ)
-        assert row.reason == "done by hand in the mirror"
+        assert row.reason == "for the mirror alone: no run takes it up"
         with pytest.raises(QuarantineError, match="it is not quarantined"):
             quarantine.replay(ledger, [number], by="Tom")
 

@@ -100,7 +100,7 @@ def test_a_record_that_waits_says_so() -> None:
 
 def test_rows_tell_what_was_done_what_waits_and_the_rest(ledger: Ledger, add_record: Callable[..., int]) -> None:
     number = add_record("gated")
-    states = ["done", "waiting", "pending", "unknown", "rejected"]
+    states = ["done", "waiting", "pending", "unknown", "rejected", "failed"]
     with ledger.write() as session:
         for state in states:
             session.add(
@@ -117,10 +117,16 @@ def test_rows_tell_what_was_done_what_waits_and_the_rest(ledger: Ledger, add_rec
                     explanation="",
                     stage="gated",
                     state=state,
+                    reason="the channel is archived" if state == "failed" else None,
                 )
             )
     (found,) = report.of_records(ledger, [number])
     assert found.done == ("Slack",)
     assert found.waits == ("Slack #2",)
-    assert found.other == ("Slack #3 to do", "Slack #4 in doubt", "Slack #5 rejected")
+    assert found.other == (
+        "Slack #3 to do",
+        "Slack #4 in doubt",
+        "Slack #5 rejected",
+        "Slack #6 failed: the channel is archived",
+    )
     assert found.cost == 0
