@@ -1071,6 +1071,31 @@ def settle(
     return settle(action, done=done, comment=comment, by=approver)
 
 
+@ledger.command(name="failed")
+def list_failed(*, json: Json = False) -> int:
+    """List approved actions that their vendor refused for good, with its reason."""
+    from deployments.doubts import list_failed
+
+    return list_failed(as_json=json)
+
+
+@ledger.command
+def retry(action: int, /, *, approver: Approver = None) -> int:
+    """Let the workflow's next run try a failed action again, once you have mended the cause.
+
+    The approval that it has still counts, and it looks first whether it was done after all. What moves money is not
+    tried again.
+
+    Parameters
+    ----------
+    action:
+        Its number, from `signoff ledger failed`.
+    """
+    from deployments.doubts import retry
+
+    return retry(action, by=approver)
+
+
 @ledger.command
 def redact(
     *,

@@ -1,12 +1,13 @@
-"""`signoff ledger doubts` and `signoff ledger settle`."""
+"""`signoff ledger doubts` and `settle`, `signoff ledger failed` and `retry`."""
 
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 
 from rich.text import Text
 
-from blocks.ledger import Ledger
+from blocks.ledger import Action, Ledger
 from deployments import views
 from deployments.errors import CommandError
 from deployments.waiting import ui_url
@@ -15,7 +16,26 @@ from tasks import doubts
 
 def list_doubts(*, as_json: bool) -> int:
     """Print what a person must look at, with the evidence."""
-    found = doubts.doubts(Ledger.open())
+    then = (
+        "The workflow's next run looks again. If you know better: signoff ledger settle NUMBER --done (or --not-done)"
+    )
+    return _list(doubts.doubts(Ledger.open()), then, none="Nothing is in doubt.", as_json=as_json)
+
+
+def list_failed(*, as_json: bool) -> int:
+    """Print what was approved and has failed for good, with the reason."""
+    then = "Once the cause is mended, have it tried again: signoff ledger retry NUMBER"
+    return _list(doubts.failures(Ledger.open()), then, none="Nothing that was approved has failed.", as_json=as_json)
+
+
+def retry(action_id: int, *, by: str | None) -> int:
+    """Let a failed action be tried again."""
+    action = doubts.retry(Ledger.open(), action_id, by=by or getpass.getuser())
+    views.say(f"{action_id}  {views.printable(action.title)}: the next run tries it (signoff run {action.workflow})")
+    return 0
+
+
+def _list(found: Sequence[Action], then: str, *, none: str, as_json: bool) -> int:
     if as_json:
         views.as_json([views.approval_json(action, ui_url()) for action in found])
         return 0
@@ -24,11 +44,7 @@ def list_doubts(*, as_json: bool) -> int:
         line.append(views.printable(action.title))
         line.append(f"\n       {views.printable(action.reason or 'its run died in the middle')}", style="not bold")
         views.console.print(line)
-    views.console.print(
-        "\nThe workflow's next run looks again. If you know better: signoff ledger settle NUMBER --done (or --not-done)"
-        if found
-        else "Nothing is in doubt."
-    )
+    views.console.print(f"\n{then}" if found else none)
     return 0
 
 

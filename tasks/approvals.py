@@ -340,7 +340,10 @@ def check_waits(action: ledger.Action) -> None:
         ApprovalError: it does not.
     """
     if action.state != "waiting":
-        raise ApprovalError(f"action {action.id} ({action.title}) does not wait for anybody: it is {action.state}")
+        way_out = f". Once the cause is mended: signoff ledger retry {action.id}" if action.state == "failed" else ""
+        raise ApprovalError(
+            f"action {action.id} ({action.title}) does not wait for anybody: it is {action.state}{way_out}"
+        )
 
 
 def settle_form(store: Ledger, flow_run_id: str, answer: dict[str, Any] | None) -> None:

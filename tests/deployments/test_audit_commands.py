@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from blocks.ledger import Ledger, Record, history, utcnow
+from blocks.ledger import Action, Ledger, Record, history, utcnow
 from blocks.mail import Email
 from tasks import audit, retention
 from tests.deployments.machinery import Finished, clean_environment, run
@@ -226,6 +226,25 @@ class TestRedact:
     ) -> None:
         monkeypatch.setenv(retention.SETTING, "0")
         assert "is 0, so nothing is redacted by its age" in signoff("ledger", "redact", "--yes").err
+
+
+class TestFailed:
+    def test_one_is_listed_with_the_reason_and_tried_again(
+        self, signoff: Callable[..., Finished], ledger: Ledger, work: Work
+    ) -> None:
+        assert signoff("ledger", "failed").out.strip() == "Nothing that was approved has failed."
+        with ledger.write() as session:
+            row = session.get_one(Action, work.action)
+            row.state, row.reason = "failed", "gmail: send draft: 400 Recipient address required"
+        listed = signoff("ledger", "failed").out
+        assert f"{work.action}  Send reply to" in listed
+        assert "400 Recipient address required" in listed
+        assert "signoff ledger retry NUMBER" in listed
+        waits_not = signoff("approvals", "approve", str(work.action)).refused()
+        assert f"it is failed. Once the cause is mended: signoff ledger retry {work.action}" in waits_not
+        tried = signoff("ledger", "retry", str(work.action), "--as", "Mara")
+        assert (tried.code, "the next run tries it (signoff run lead-triage)" in tried.out) == (0, True)
+        assert "is pending, not failed" in signoff("ledger", "retry", str(work.action)).refused()
 
 
 class TestRedactedRows:

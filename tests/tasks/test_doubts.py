@@ -1,15 +1,16 @@
-"""What a person says of an action in doubt is what counts."""
+"""What a person says of an action in doubt is what counts; a failed one is tried again when a person says so."""
 
 from collections.abc import Callable
 
 import pytest
 
-from blocks.ledger import Action, Ledger, Receipt
+from blocks.ledger import Action, History, Ledger, Receipt
+from blocks.vendor import VendorError
 from sandbox.client import Sandbox
-from tasks import actions
+from tasks import actions, audit
 from tasks.act import Approved
 from tasks.approvals import ApprovalError
-from tasks.doubts import doubts, settle
+from tasks.doubts import doubts, failures, retry, settle
 
 pytestmark = pytest.mark.both_databases
 
@@ -66,3 +67,76 @@ def test_only_what_is_in_doubt_can_be_settled(
     allow(wanted("gmail.send_reply"))
     with pytest.raises(ApprovalError, match=f"action {action_id} is .*, not in doubt"):
         settle(ledger, action_id, done=True, by="Mara")
+
+
+@pytest.fixture
+def failed(
+    sandbox: Sandbox,
+    ledger: Ledger,
+    wanted: Callable[[str], actions.Action],
+    allow: Allow,
+    do: Callable[[Approved], None],
+) -> Approved:
+    """A note on a ticket that HubSpot has refused."""
+    sandbox.fault("bad_request", "hubspot", method="POST", path="/crm/v3/objects/notes")
+    approved = allow(wanted("hubspot.note_ticket"))
+    with pytest.raises(VendorError, match="400"):
+        do(approved)
+    assert state(ledger, approved) == "failed"
+    return approved
+
+
+def test_a_failed_one_is_listed_with_the_reason_and_tried_again_when_a_person_says_so(
+    sandbox: Sandbox, ledger: Ledger, failed: Approved, resume: Callable[[], list[str]]
+) -> None:
+    (found,) = failures(ledger)
+    assert found.id == failed.action_id
+    assert "400" in str(found.reason)
+    before = len(sandbox.records("notes"))
+    resume()
+    assert state(ledger, failed) == "failed"  # not by itself
+    retry(ledger, failed.action_id, by="Mara")
+    assert failures(ledger) == []
+    for _ in range(2):
+        resume()
+    assert (state(ledger, failed), len(sandbox.records("notes"))) == ("done", before + 1)
+    with ledger.read() as session:
+        told = session.query(History).filter(History.event == "action retried").one()
+    assert told.detail == {"by": "Mara"}
+    assert audit.verify(ledger).passed
+
+
+def test_one_that_was_done_after_all_is_not_done_again(
+    sandbox: Sandbox, ledger: Ledger, failed: Approved, do: Callable[[Approved], None]
+) -> None:
+    retry(ledger, failed.action_id, by="Mara")
+    do(failed)
+    with ledger.write() as session:  # as if the answer had been lost, and the refusal had come from elsewhere
+        session.get_one(Action, failed.action_id).state = "failed"
+        session.query(Receipt).delete()
+    notes = len(sandbox.records("notes"))
+    retry(ledger, failed.action_id, by="Mara")
+    do(failed)
+    assert (state(ledger, failed), len(sandbox.records("notes"))) == ("done", notes)
+
+
+def test_what_moves_money_or_has_not_failed_is_not_tried_again(
+    ledger: Ledger, wanted: Callable[[str], actions.Action], allow: Allow
+) -> None:
+    money, note, rejected = (
+        allow(wanted("stripe.refund"), "one"),
+        allow(wanted("hubspot.note_ticket"), "two"),
+        allow(wanted("slack.post_message"), "three", verdict="rejected"),
+    )
+    with ledger.write() as session:
+        for one in (money, rejected):
+            session.get_one(Action, one.action_id).state = "failed"
+    assert [each.id for each in failures(ledger)] == [money.action_id]
+    for number, why in (
+        (money.action_id, "it moves money"),
+        (note.action_id, f"action {note.action_id} is pending, not failed"),
+        (rejected.action_id, "nobody has approved it"),
+        (99, "action 99 is not in the ledger, not failed"),
+    ):
+        with pytest.raises(ApprovalError, match=why):
+            retry(ledger, number, by="Mara")

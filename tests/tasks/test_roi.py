@@ -435,7 +435,7 @@ class TestAdvice:
             books.record(NOW - DAY, BY_CARD, Wanted(state="failed" if n == 0 else "done"), asked=2, sure=n > 5)
         books.record(NOW - DAY, Wanted(state="unknown"))
         found = self.advice(books)
-        assert found["signoff ledger show --workflow lead-triage"].said.startswith("1 record with an action that")
+        assert found["signoff ledger failed"].said.startswith("1 record with an action that")
         assert found["signoff ledger doubts"].said == "1 action that may or may not have been done"
         assert found["signoff mirror lead-triage"].minutes == 0
         books.rows.clear()
