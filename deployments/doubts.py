@@ -31,7 +31,8 @@ def list_failed(*, as_json: bool) -> int:
 def retry(action_id: int, *, by: str | None) -> int:
     """Let a failed action be tried again."""
     action = doubts.retry(Ledger.open(), action_id, by=by or getpass.getuser())
-    views.say(f"{action_id}  {views.printable(action.title)}: the next run tries it (signoff run {action.workflow})")
+    views.say(f"{action_id}  {views.printable(action.title)}")
+    views.say(f"       The next run tries it again: signoff run {action.workflow}")
     return 0
 
 

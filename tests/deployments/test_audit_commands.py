@@ -243,7 +243,7 @@ class TestFailed:
         waits_not = signoff("approvals", "approve", str(work.action)).refused()
         assert f"it is failed. Once the cause is mended: signoff ledger retry {work.action}" in waits_not
         tried = signoff("ledger", "retry", str(work.action), "--as", "Mara")
-        assert (tried.code, "the next run tries it (signoff run lead-triage)" in tried.out) == (0, True)
+        assert (tried.code, "The next run tries it again: signoff run lead-triage" in tried.out) == (0, True)
         assert "is pending, not failed" in signoff("ledger", "retry", str(work.action)).refused()
 
 
