@@ -36,8 +36,8 @@ def quoted(text: str, limit: int = 4000) -> str:
 
 
 def age(time: timedelta) -> str:
-    """`5 minutes`, `3 hours`, `2 days`."""
+    """`5 minutes`, `3 hours`, `2 days`; days are rounded, so that a minute less than five is five."""
     minutes = max(int(time.total_seconds() // 60), 0)
     if minutes < 120:
         return counted(minutes, "minute")
-    return counted(minutes // 60, "hour") if minutes < 2880 else counted(minutes // 1440, "day")
+    return counted(minutes // 60, "hour") if minutes < 2880 else counted(round(minutes / 1440), "day")
