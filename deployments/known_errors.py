@@ -21,7 +21,9 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         sys.stderr.write(f"signoff: {no_server()}\n")
         return 1
     except known() as error:
-        sys.stderr.write(f"signoff: {error}\n")
+        from deployments.views import printable  # what it names may come from outside: a file's name, an e-mail's
+
+        sys.stderr.write(f"signoff: {printable(str(error), lines=True)}\n")
         return 1
 
 

@@ -167,10 +167,10 @@ def decided(action: Action, decision: Decision) -> None:
     """Print who decided on an action, when, and what they let be done instead of the draft."""
     from tasks import actions
 
-    by = f"{decision.verdict} by {decision.approver} on {decision.created_at:%Y-%m-%d %H:%M} UTC"
+    by = f"{decision.verdict} by {printable(decision.approver)} on {decision.created_at:%Y-%m-%d %H:%M} UTC"
     said = f": {printable(decision.comment)}" if decision.comment else ""
     console.print(Text(by + said, style="dim"))
-    if decision.edited and not decision.redacted_at:
+    if decision.edited and not decision.redacted_at and action.kind in actions.KINDS:
         console.print("with another text than the draft above:")
         wanted = actions.load(action.kind, decision.payload)
         for label, value in wanted.preview().items():

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from blocks.ledger import Action, Decision, Ledger, Receipt, history
 from tasks import actions
-from tasks.approval_runs import ApprovalError
+from tasks.actions import Impact
+from tasks.approvals import ApprovalError, unreadable, wanted
 from tasks.retention import redacted_on
+
+ALIVE = ("waiting", "pending", "acting", "unknown", "done")
+"""The states of an action that will do something, or has."""
 
 
 def doubts(store: Ledger) -> list[Action]:
@@ -53,10 +61,13 @@ def failures(store: Ledger) -> list[Action]:
 def retry(store: Ledger, action_id: int, *, by: str) -> Action:
     """Let the workflow's next run try a failed action once more, by the decision that allowed it.
 
-    It looks first whether it was done after all. Nothing that moves money is tried so: its case may have asked anew.
+    What the attempt before had begun stays known, so that it is looked for first; where that leaves a doubt, the action
+    is in doubt again, and `settle` decides. Nothing that moves money is tried so, and nothing of which the like was
+    wanted elsewhere meanwhile: a failed action keeps nobody from asking for it anew.
 
     Raises:
-        ApprovalError: the action has not failed, is not allowed, moves money, or was redacted.
+        ApprovalError: the action has not failed, is not allowed, cannot be read, moves money, was wanted anew, or was
+            redacted.
     """
     with store.write() as session:
         action = session.get(Action, action_id)
@@ -65,13 +76,11 @@ def retry(store: Ledger, action_id: int, *, by: str) -> Action:
             raise ApprovalError(
                 f"action {action_id} is {state}, not failed; `signoff ledger failed` shows those that are"
             )
-        if why := _no_retry(action):
+        if why := _no_retry(session, action):
             raise ApprovalError(f"action {action_id} ({action.title}) is not tried again: {why}")
         if session.scalar(sa.select(Action.id).where(Action.id == action_id, _is_allowed())) is None:
             raise ApprovalError(f"action {action_id} ({action.title}) is not tried again: nobody has approved it")
-        # What an earlier attempt had begun may be gone, so the next one begins at the beginning.
-        action.state, action.progress, action.run_id = "pending", None, None
-        action.reason = f"to be tried again, says {by}; before: {action.reason}"
+        action.state, action.run_id, action.reason = "pending", None, f"to be tried again, says {by}"
         history.note(session, "action retried", f"actions/{action_id}", by=by)
         return action
 
@@ -80,11 +89,32 @@ def _is_allowed() -> sa.ColumnElement[bool]:
     return sa.exists().where(Decision.action_id == Action.id, Decision.verdict == "approved")
 
 
-def _no_retry(action: Action) -> str | None:
+def _no_retry(session: Session, action: Action) -> str | None:
     if action.redacted_at:
         return f"what it held was {redacted_on(action.redacted_at)}"
-    if action.kind not in actions.KINDS:
-        return f"this version of Signoff does not know {action.kind}"
-    if actions.load(action.kind, action.payload).money:
+    read = wanted(action)
+    if read is None:
+        return unreadable(action)
+    if read.money:
         return "it moves money, and its case may have asked for it anew. Do it by hand"
+    if other := next(filter(partial(_is_like, action, read), _others(session, action)), None):
+        return f"the like was wanted elsewhere, #{other.id}, and is {other.state}. Do it by hand if it is still missing"
     return None
+
+
+def _others(session: Session, action: Action) -> Sequence[Action]:
+    query = sa.select(Action).where(Action.kind == action.kind, Action.id != action.id, Action.state.in_(ALIVE))
+    return session.scalars(query.order_by(Action.id.desc())).all()
+
+
+def _is_like(action: Action, read: actions.Action, other: Action) -> bool:
+    """Whether doing both might do the same twice: the same payload; or, of what leaves the company, the same record
+    at any time, or the same target since."""
+    if action.digest == other.digest and other.id > action.id:
+        return True
+    if action.impact != Impact.HIGH:
+        return False
+    if action.record_id is not None and action.record_id == other.record_id:
+        return True
+    theirs = wanted(other)
+    return other.id > action.id and theirs is not None and bool(set(read.targets()) & set(theirs.targets()))

@@ -29,12 +29,14 @@ def saved(place: Path) -> list[Saved]:
     Raises:
         NoSavedMail: it cannot be read, or has no such file.
     """
+    at, found = place, []
     try:
         place.stat()
-        files = sorted(place.iterdir()) if place.is_dir() else [place]
-        found = [_read(file) for file in files if file.suffix.lower() == ENDING]
-    except OSError as error:
-        raise NoSavedMail(f"{place} cannot be read: {error.strerror or error}") from error
+        for at in sorted(place.iterdir()) if place.is_dir() else [place]:
+            if at.suffix.lower() == ENDING and at.is_file():  # no folder of that name, and no pipe that never ends
+                found.append(_read(at))
+    except (OSError, ValueError) as error:  # a path with a NUL, a time that no calendar has
+        raise NoSavedMail(f"{at} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not found:
         what = "has no" if place.is_dir() else "is no"
         raise NoSavedMail(f"{place} {what} {ENDING} file; a mail program's 'save as' makes them")

@@ -275,9 +275,9 @@ class Pages:
             raise Refused(403, "a code opens the page on the machine that made it only")
         person = self._inbox.doors.enter(values.get("code", "").strip())
         if person is None:
+            self._judge(self._inbox.codes, request, right=False)
             if self._session(request):  # whoever comes back with the link that let them in
                 return RedirectResponse("/inbox", 303)
-            self._judge(self._inbox.codes, request, right=False)
             raise Refused(403, "this code was used, or is too old: `signoff inbox` makes another")
         return self._let_in(request, person, values)
 

@@ -120,6 +120,44 @@ def test_one_that_was_done_after_all_is_not_done_again(
     assert (state(ledger, failed), len(sandbox.records("notes"))) == ("done", notes)
 
 
+def test_what_was_wanted_anew_meanwhile_is_not_done_twice(
+    sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], actions.Action], allow: Allow, do: Callable[..., None]
+) -> None:
+    reply = wanted("gmail.send_reply")
+    first = allow(reply, "one")
+    with ledger.write() as session:
+        session.get_one(Action, first.action_id).state = "failed"
+    again = allow(reply.model_copy(update={"body": "In other words."}), "two")
+    do(again)
+    with pytest.raises(ApprovalError, match=f"the like was wanted elsewhere, #{again.action_id}, and is done"):
+        retry(ledger, first.action_id, by="Mara")
+    assert len(sandbox.sent()) == 1
+
+
+def test_what_an_earlier_attempt_had_begun_is_looked_for(
+    sandbox: Sandbox, ledger: Ledger, in_doubt: Approved, do: Callable[[Approved], None]
+) -> None:
+    with ledger.write() as session:
+        session.get_one(Action, in_doubt.action_id).state = "failed"
+    retry(ledger, in_doubt.action_id, by="Mara")
+    do(in_doubt)
+    assert state(ledger, in_doubt) == "unknown"  # its draft is gone: sent by hand, perhaps
+    assert sandbox.sent() == []
+
+
+def test_one_that_this_version_cannot_read_is_refused_in_words(
+    ledger: Ledger, wanted: Callable[[str], actions.Action], allow: Allow
+) -> None:
+    approved = allow(wanted("hubspot.note_ticket"))
+    with ledger.write() as session:
+        row = session.get_one(Action, approved.action_id)
+        row.state, row.payload = "failed", {}
+    with pytest.raises(
+        ApprovalError, match="is not tried again: this version of Signoff cannot read an action of kind"
+    ):
+        retry(ledger, approved.action_id, by="Mara")
+
+
 def test_what_moves_money_or_has_not_failed_is_not_tried_again(
     ledger: Ledger, wanted: Callable[[str], actions.Action], allow: Allow
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,14 @@ class TestMailFolder:
         ):
             with pytest.raises(NoSavedMail, match=said):
                 mirror.enter_mail(ledger, WORKFLOW, place)
+
+    def test_what_only_looks_like_mail_is_passed_over(self, ledger: Ledger, folder: Path) -> None:
+        (folder / "folder.eml").mkdir()
+        (folder / "nowhere.eml").symlink_to(folder / "gone")
+        os.mkfifo(folder / "pipe.eml")
+        assert len(mirror.enter_mail(ledger, WORKFLOW, folder).ids) == 2
+        with pytest.raises(NoSavedMail, match=r"pipe\.eml is no \.eml file"):
+            mirror.enter_mail(ledger, WORKFLOW, folder / "pipe.eml")
 
     def test_one_of_its_files_may_be_named(self, ledger: Ledger, folder: Path) -> None:
         assert len(mirror.enter_mail(ledger, WORKFLOW, folder / "b.EML").ids) == 1
