@@ -6,6 +6,7 @@ import time
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
@@ -20,6 +21,8 @@ LOOK_SECONDS = 0.5
 def run(name: str, *, limit: int | None, wait: bool) -> int:
     """Start a run of the deployment and print its link; with `wait`, 1 unless it ends well.
 
+    Of a deployment that runs one at a time, the run under way is waited for, too: Prefect cancels any beside it.
+
     Raises:
         CommandError: there is no such deployment, or it takes no such limit.
     """
@@ -28,7 +31,7 @@ def run(name: str, *, limit: int | None, wait: bool) -> int:
     with get_client(sync_client=True) as client:
         try:
             deployment = client.read_deployment_by_name(f"{wanted}/{wanted}")
-            started = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+            started = _started(client, deployment.id, parameters, wanted)
         except ObjectNotFound as error:
             known = [str(entry["name"]) for entry in declared_deployments()]
             if wanted in known:
@@ -37,14 +40,35 @@ def run(name: str, *, limit: int | None, wait: bool) -> int:
             raise unknown("deployment", wanted, known, where=" on the Prefect server") from error
         except PrefectHTTPStatusError as error:
             raise CommandError(f"{wanted} does not take --limit {limit}: {_reason(error)}") from error
-        link = f"{ui_url()}/runs/flow-run/{started.id}"
-        views.console.print(f"{wanted} was started: {link}", markup=False, soft_wrap=True)
         if not wait:
             return 0
-        state = _end_of(client, started.id)
+        while _found_another(state := _end_of(client, started)):
+            views.say("Another run of it is under way: this one begins when that has ended.")
+            _wait_for_others(client, deployment.id)
+            started = _started(client, deployment.id, parameters, wanted)
     said = f": {state.message}" if state.message else ""
     views.console.print(f"It ended as {state.name}{said}", markup=False, soft_wrap=True)
     return 0 if state.is_completed() else 1
+
+
+def _started(client: SyncPrefectClient, deployment_id: UUID, parameters: dict[str, int], name: str) -> UUID:
+    run_id = client.create_flow_run_from_deployment(deployment_id, parameters=parameters).id
+    views.say(f"{name} was started: {ui_url()}/runs/flow-run/{run_id}")
+    return run_id
+
+
+def _found_another(state: State[object]) -> bool:
+    """Whether Prefect cancelled it because the deployment has as many runs as it may."""
+    return state.is_cancelled() and state.message == "Deployment concurrency limit reached."
+
+
+def _wait_for_others(client: SyncPrefectClient, deployment_id: UUID) -> None:
+    under_way = FlowRunFilter.model_validate(
+        {"deployment_id": {"any_": [str(deployment_id)]}, "state": {"type": {"any_": ["PENDING", "RUNNING"]}}}
+    )
+    with views.console.status("Waiting for the other run ..."):
+        while client.read_flow_runs(flow_run_filter=under_way, limit=1):
+            time.sleep(LOOK_SECONDS)
 
 
 def _end_of(client: SyncPrefectClient, run_id: UUID) -> State[object]:

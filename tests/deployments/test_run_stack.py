@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.deployments.machinery import Machine
+from tests.deployments.machinery import Machine, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +18,15 @@ def test_starts_a_workflow_and_waits_for_its_end(machine: Machine) -> None:
     assert link, done.out
     assert machine.state_of(link[1]) == "Completed"
     assert "It ended as Completed" in done.out
+
+
+def test_where_only_one_may_run_it_waits_for_its_turn(machine: Machine) -> None:
+    other = machine.start("health-check")
+    eventually("the other runs", lambda: machine.state_of(other) == "Running", 60)
+    done = machine.signoff("run", "health-check", "--wait")
+    assert done.code == 0, done.out + done.err
+    assert "It ended as Completed" in done.out
+    assert machine.state_of(other) == "Completed"
 
 
 def test_a_name_that_is_none_is_answered_with_those_that_are(machine: Machine) -> None:
