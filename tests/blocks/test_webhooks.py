@@ -348,7 +348,7 @@ class TestGoogle:
         with pytest.raises(BadSignature):
             judged(google, google.token(datetime.now(UTC), **claims))
 
-    @pytest.mark.parametrize("seconds", [-3_600 - 301, 301, 86_400])
+    @pytest.mark.parametrize("seconds", [-3_600 - 330, 330, 86_400])  # 300 are forgiven, and a busy machine takes some
     def test_an_expired_one_or_one_from_the_future_does_not(self, google: Google, seconds: int) -> None:
         with pytest.raises(BadSignature):
             judged(google, google.token(datetime.now(UTC) + timedelta(seconds=seconds)))
