@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -417,7 +418,8 @@ def create_pool() -> None:
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
-    theirs, ours = (ProcessWorker.get_default_base_job_template() for _ in range(2))
+    theirs = ProcessWorker.get_default_base_job_template()
+    ours = deepcopy(theirs)
     ours["variables"]["properties"]["command"]["default"] = COMMAND
     with get_client(sync_client=True) as client:
         try:

@@ -23,7 +23,7 @@ from blocks.stripe import Customer, Invoice, Payment, Stripe
 from blocks.stripe_objects import Books
 from tasks import drift, output, records
 from tasks.actions import CreateInvoice, CreateTask, InvoiceLine, IssueCredit, Refund, SendReminder, SendReply
-from tasks.going_on import OPEN
+from tasks.going_on import ALIVE, OPEN
 from tasks.run import Run
 from tasks.tools import ToolRefused, tool
 from tasks.verb import concurrently, raise_if_worth_retrying, verb
@@ -46,9 +46,6 @@ LATE = timedelta(days=60)
 
 NEWEST = 20
 """Payments and invoices that the model is told of."""
-
-ALIVE = ("waiting", "pending", "acting", "unknown", "done")
-"""The states of an action that will move money, or has."""
 
 
 class OverdueInvoice(BaseModel):

@@ -12,10 +12,8 @@ from blocks.ledger import Action, Decision, Ledger, Receipt, history
 from tasks import actions
 from tasks.actions import Impact
 from tasks.approvals import ApprovalError, unreadable, wanted
+from tasks.going_on import ALIVE
 from tasks.retention import redacted_on
-
-ALIVE = ("waiting", "pending", "acting", "unknown", "done")
-"""The states of an action that will do something, or has."""
 
 
 def doubts(store: Ledger) -> list[Action]:
@@ -31,12 +29,7 @@ def settle(store: Ledger, action_id: int, *, done: bool, by: str, comment: str =
         ApprovalError: the action is not in doubt.
     """
     with store.write() as session:
-        action = session.get(Action, action_id)
-        if action is None or action.state != "unknown":
-            state = "not in the ledger" if action is None else action.state
-            raise ApprovalError(
-                f"action {action_id} is {state}, not in doubt; `signoff ledger doubts` shows those that are"
-            )
+        action = _in(session, action_id, "unknown", called="in doubt", listed="doubts")
         if done:
             detail = {"settled_by": by, "comment": comment, "evidence": action.reason}
             vendor = action.kind.split(".")[0]
@@ -70,19 +63,27 @@ def retry(store: Ledger, action_id: int, *, by: str) -> Action:
             redacted.
     """
     with store.write() as session:
-        action = session.get(Action, action_id)
-        if action is None or action.state != "failed":
-            state = "not in the ledger" if action is None else action.state
-            raise ApprovalError(
-                f"action {action_id} is {state}, not failed; `signoff ledger failed` shows those that are"
-            )
+        action = _in(session, action_id, "failed", called="failed", listed="failed")
         if why := _no_retry(session, action):
             raise ApprovalError(f"action {action_id} ({action.title}) is not tried again: {why}")
-        if session.scalar(sa.select(Action.id).where(Action.id == action_id, _is_allowed())) is None:
-            raise ApprovalError(f"action {action_id} ({action.title}) is not tried again: nobody has approved it")
         action.state, action.run_id, action.reason = "pending", None, f"to be tried again, says {by}"
         history.note(session, "action retried", f"actions/{action_id}", by=by)
         return action
+
+
+def _in(session: Session, action_id: int, state: str, *, called: str, listed: str) -> Action:
+    """The action, which must be in this state.
+
+    Raises:
+        ApprovalError: it is not; `called` says what it would be, and `listed` which command lists those that are.
+    """
+    action = session.get(Action, action_id)
+    if action is None or action.state != state:
+        now = "not in the ledger" if action is None else action.state
+        raise ApprovalError(
+            f"action {action_id} is {now}, not {called}; `signoff ledger {listed}` shows those that are"
+        )
+    return action
 
 
 def _is_allowed() -> sa.ColumnElement[bool]:
@@ -99,11 +100,19 @@ def _no_retry(session: Session, action: Action) -> str | None:
         return "it moves money, and its case may have asked for it anew. Do it by hand"
     if other := next(filter(partial(_is_like, action, read), _others(session, action)), None):
         return f"the like was wanted elsewhere, #{other.id}, and is {other.state}. Do it by hand if it is still missing"
-    return None
+    allowed = session.scalar(sa.select(Action.id).where(Action.id == action.id, _is_allowed()))
+    return None if allowed else "nobody has approved it"
 
 
 def _others(session: Session, action: Action) -> Sequence[Action]:
-    query = sa.select(Action).where(Action.kind == action.kind, Action.id != action.id, Action.state.in_(ALIVE))
+    """What of the same kind is alive of the same record, or was wanted since: of years of replies not all are read."""
+    of_record = sa.and_(Action.record_id.is_not(None), Action.record_id == action.record_id)
+    query = sa.select(Action).where(
+        Action.kind == action.kind,
+        Action.id != action.id,
+        Action.state.in_(ALIVE),
+        sa.or_(Action.id > action.id, of_record),
+    )
     return session.scalars(query.order_by(Action.id.desc())).all()
 
 

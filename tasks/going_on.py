@@ -16,6 +16,9 @@ from tasks.act import TO_DO
 OPEN = ("waiting", "acting", *TO_DO)
 """The states of an action in which its agent waits for it."""
 
+ALIVE = (*OPEN, "done")
+"""The states of an action that will do something, or has."""
+
 
 def call_back(store: Ledger, action_id: int) -> int:
     """Start a run of the workflow whose agents have waited for this action, or for others on its form.

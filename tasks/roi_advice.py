@@ -97,8 +97,7 @@ def failed(each: WorkflowReport, _: Assumptions) -> Advice | None:
     if not each.now.failed:
         return None
     said = f"{counted(each.now.failed, 'record')} with an action that the vendor refused"
-    command = "signoff ledger failed"
-    return Advice(each.workflow, each.now.failed * _baseline(each), said, command)
+    return Advice(each.workflow, each.now.failed * _baseline(each), said, "signoff ledger failed")
 
 
 def in_doubt(each: WorkflowReport, _: Assumptions) -> Advice | None:
