@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 import getpass
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import sqlalchemy as sa
-
-from blocks.ledger import Action, Decision, Ledger, utcnow
-from deployments import views
+import prompts
+from blocks.ledger import Action, Ledger, utcnow
+from deployments import awaited, views
 from deployments.cards import cards
 from deployments.errors import CommandError
 from deployments.waiting import ui_url, waiting
-from tasks import approval_notices, approval_rules, approvals
+from tasks import approval_notices, approval_rules, approvals, lessons
 from tasks import assign as assigning
 from tasks import inbox as waiting_room
 from tasks.card import Stage
@@ -31,7 +31,7 @@ def show(action_id: int, *, as_json: bool) -> int:
         return 0
     views.approval(action, ui_url())
     with ledger.read() as session:
-        decision = session.scalar(sa.select(Decision).where(Decision.action_id == action_id))
+        decision = approvals.decision_in(session, action_id)
     if decision:
         views.decided(action, decision)
     return 0
@@ -48,9 +48,13 @@ def decide(
     comment: str,
     approver: str | None,
     yes: bool,
+    wait: bool = False,
     as_json: bool,
 ) -> int:
-    """Approve or reject; one that cannot be decided does not stop the others. 1 when any could not."""
+    """Approve or reject; one that cannot be decided does not stop the others. 1 when any could not.
+
+    With `wait`, stay until what was approved is done, and 1 also when any was not.
+    """
     ledger = Ledger.open()
     chosen = _chosen(ledger, ids, workflow=workflow, kind=kind)
     if len(chosen) > 1 and (body_file or changes):
@@ -64,14 +68,49 @@ def decide(
         errors = approvals.respond_together(ledger, numbers, approve=approve, approver=who, comment=comment)
     else:
         errors = {chosen[0].id: _respond(ledger, chosen[0].id, approve, who, comment, edits)}
+    return _end(ledger, chosen, errors, approve=approve, comment=comment, wait=wait, as_json=as_json)
+
+
+def _end(
+    ledger: Ledger,
+    chosen: Sequence[Action],
+    errors: Mapping[int, approvals.ApprovalError | None],
+    *,
+    approve: bool,
+    comment: str,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Say what was decided and, with `wait`, what became of it."""
     outcomes = _outcomes(chosen, errors)
-    _tell(outcomes, approve=approve, as_json=as_json)
-    return 0 if all(outcome["decided"] for outcome in outcomes) else 1
+    decided = [action for action in chosen if errors[action.id] is None]
+    if not as_json:
+        _tell(outcomes, approve=approve)
+        for sentence in _misunderstood(decided, comment):
+            views.errors.print(f"signoff: {sentence}", markup=False, soft_wrap=True)
+    code = 0 if len(decided) == len(chosen) else 1
+    if wait:
+        became = awaited.wait(ledger, [action.id for action in decided])
+        states = {action.id: {"state": action.state, "reason": action.reason} for action in became}
+        outcomes = [outcome | states.get(outcome["id"], {}) for outcome in outcomes]
+        if as_json:
+            code = 0 if all(outcome.get("state") == "done" for outcome in outcomes) else 1
+        else:
+            code = awaited.tell(became) or code
+    if as_json:
+        views.as_json(outcomes)
+    return code
 
 
-def _outcomes(
-    chosen: Sequence[Action], errors: Mapping[int, approvals.ApprovalError | None]
-) -> list[dict[str, object]]:
+def _misunderstood(decided: Sequence[Action], comment: str) -> Iterator[str]:
+    """What a comment names as the right label and no answer can be: nothing would be learnt of it."""
+    of = {card.workflow: card.prompt for card in cards()} if comment and decided else {}
+    for name in dict.fromkeys(of[action.workflow] for action in decided if action.workflow in of):
+        if wrong := lessons.hint(prompts.load(name), [comment]).wrong:
+            yield f"decided, but the comment will teach nothing: {wrong}"
+
+
+def _outcomes(chosen: Sequence[Action], errors: Mapping[int, approvals.ApprovalError | None]) -> list[dict[str, Any]]:
     return [
         {
             "id": action.id,
@@ -92,9 +131,10 @@ def approve_where(
     comment: str,
     approver: str | None,
     yes: bool,
+    wait: bool,
     as_json: bool,
 ) -> int:
-    """Approve what a rule matches, once it was shown; 1 when any could not be."""
+    """Approve what a rule matches, once it was shown; 1 when any could not be, or with `wait`, was not done."""
     if rule is None:
         raise CommandError('--dry-run goes with a rule: --where "kind = hubspot.add_note and age > 1h"')
     if not alone:
@@ -116,8 +156,7 @@ def approve_where(
         _confirm(chosen, approve=True)
     who, numbers = approver or getpass.getuser(), [action.id for action in chosen]
     errors = approvals.respond_together(ledger, numbers, approve=True, approver=who, comment=comment)
-    _tell(_outcomes(chosen, errors), approve=True, as_json=as_json)
-    return 1 if any(errors.values()) else 0
+    return _end(ledger, chosen, errors, approve=True, comment=comment, wait=wait, as_json=as_json)
 
 
 def _matching(ledger: Ledger, rule: approval_rules.Rule) -> tuple[list[Action], list[Action]]:
@@ -210,10 +249,7 @@ def then_what(workflow: str) -> str:
     return "approved, the worker does it now"
 
 
-def _tell(outcomes: Sequence[dict[str, object]], *, approve: bool, as_json: bool) -> None:
-    if as_json:
-        views.as_json(outcomes)
-        return
+def _tell(outcomes: Sequence[dict[str, Any]], *, approve: bool) -> None:
     then = functools.cache(then_what)  # one question to the server for each workflow
     for outcome in outcomes:
         if outcome["decided"]:

@@ -14,7 +14,7 @@ import prompts
 from deployments.errors import unknown
 from deployments.running import ROOT
 from prompts import Prompt
-from tasks import flow_cards
+from tasks import actions, flow_cards
 from tasks.card import Card
 
 FLOWS = ROOT / "flows"
@@ -79,3 +79,15 @@ def prompt_of(name: str) -> Prompt:
     if not (prompts.FOLDER / folder / "prompt.md").is_file():
         raise unknown("prompt", name, prompt_names())
     return prompts.load(folder)
+
+
+def known_names(workflow: str | None, kind: str | None = None) -> None:
+    """Refuse names by which nothing can ever be found.
+
+    Raises:
+        CommandError: there is no such workflow, or no such kind of action.
+    """
+    if workflow and workflow not in (names := workflow_names()):
+        raise unknown("workflow", workflow, names)
+    if kind and kind not in actions.KINDS:
+        raise unknown("kind", kind, sorted(actions.KINDS))

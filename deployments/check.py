@@ -23,6 +23,7 @@ from blocks.ledger import Ledger
 from deployments import alerts, triggers, views
 from deployments.cards import declared_deployments, flow_files
 from deployments.running import ROOT
+from prompts.cases import without_case
 from tasks.card import Card, CardError
 
 HELPERS = {"approval_digest", "evaluate_prompts", "health_check", "index_documents", "perform_action", "weekly_report"}
@@ -40,6 +41,8 @@ class Finding:
     file: Path
     card: Card | None = None
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What is worth a look and keeps nobody from running it."""
     missing: list[str] = field(default_factory=list)
     """The accounts that it cannot run without and that nobody has connected."""
 
@@ -59,6 +62,9 @@ def check(*, offline: bool) -> int:
     for finding in findings:
         for problem in finding.problems:
             views.errors.print(f"flows/{finding.file.name}: {problem}", markup=False, soft_wrap=True)
+        for warning in finding.warnings:
+            where = f"prompts/{finding.file.stem}/cases.jsonl"
+            views.errors.print(f"{where}: {warning}", style="yellow", markup=False, soft_wrap=True)
     for credential, workflows in missing.items():
         said = f"{credential} is not connected, which {', '.join(workflows)} cannot run without"
         views.errors.print(f"{said}: signoff connect {credential}", markup=False, soft_wrap=True)
@@ -120,9 +126,16 @@ def _card_problems(module: ModuleType, finding: Finding) -> Iterator[str]:
         yield f"its card's prompt is {card.prompt}: file, flow, prompt folder and deployment carry one name"
     yield from unknown_fields(card)
     try:
-        prompts.load(card.prompt)
-    except prompts.PromptError as error:
+        prompt = prompts.load(card.prompt)
+        unseen = without_case(prompt)
+    except (prompts.PromptError, prompts.CaseError) as error:
         yield str(error)
+        return
+    if unseen:
+        finding.warnings.append(
+            f"no case has {', '.join(unseen)}: the built-in model cannot know it, and no evaluation tries it. "
+            f"signoff cases {prompt.name} says more"
+        )
 
 
 def _readable(part: str, problem: ErrorDetails) -> str:

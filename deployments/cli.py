@@ -940,6 +940,7 @@ def approve(
     comment: Comment = "",
     approver: Approver = None,
     yes: Yes = False,
+    wait: Annotated[bool, Parameter(negative="", help="Stay until it is done, and say what became of it.")] = False,
     json: Json = False,
 ) -> int:
     """Approve actions by number, or all that a filter or a rule matches.
@@ -958,12 +959,13 @@ def approve(
     if where is not None or dry_run:
         given = bool(actions or workflow or kind or body_file or set_)
         return approve_where(
-            where, alone=not given, dry_run=dry_run, comment=comment, approver=approver, yes=yes, as_json=json
-        )
+            where, alone=not given, dry_run=dry_run, comment=comment, approver=approver, yes=yes, wait=wait,
+            as_json=json,
+        )  # fmt: skip
 
     return decide(
         actions, approve=True, workflow=workflow, kind=kind, body_file=body_file, changes=set_, comment=comment,
-        approver=approver, yes=yes, as_json=json,
+        approver=approver, yes=yes, wait=wait, as_json=json,
     )  # fmt: skip
 
 
@@ -1061,10 +1063,12 @@ def settle(
 ) -> int:
     """Say whether an action in doubt was done. What was not is done by the workflow's next run.
 
+    One that has failed can be said to be done, too, once you have done it by hand.
+
     Parameters
     ----------
     action:
-        Its number, from `signoff ledger doubts`.
+        Its number, from `signoff ledger doubts` or `failed`.
     """
     from deployments.doubts import settle
 

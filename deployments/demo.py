@@ -15,7 +15,7 @@ from rich.status import Status
 
 from deployments.errors import StackError
 from deployments.machine import HOST, busy, ends_cleanly, free_port, wait_for_the_end
-from deployments.running import HOME, PORT, refuse_a_second, use
+from deployments.running import HOME, PORT, command_name, refuse_a_second, use
 from deployments.stack import RECEIVER_PORT, Stack
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ class Show:
 
         self.say(
             "or in another terminal:\n"
-            f"  .venv/bin/signoff inbox --as {owner}\n"
-            "  .venv/bin/signoff approvals list\n"
-            "  .venv/bin/signoff approvals approve NUMBER\n"
+            f"  {command_name()} inbox --as {owner}\n"
+            f"  {command_name()} approvals list\n"
+            f"  {command_name()} approvals approve NUMBER\n"
             f"All that waits: {self.stack.url}/runs?state=Suspended\n"
             f"What the pretend company sees (sent mail, CRM): {self.sandbox_url}\n"
             "Ctrl-C stops everything."
@@ -293,7 +293,7 @@ class _Demo(Show):
             names = ", ".join(behind)
             self.say(
                 f"In {names} a person decides everything: the built-in model has earned no more yet.\n"
-                f"What is missing: .venv/bin/signoff evidence {behind[0]}"
+                f"What is missing: {command_name()} evidence {behind[0]}"
             )
 
     def _stay_up(self) -> None:

@@ -31,11 +31,7 @@ def deploy() -> int:
     url = os.environ.get(API)
     if not url:
         raise StackError(f"set {API} to the server's address, such as http://server:4200/api")
-    until = time.monotonic() + WAIT_SECONDS
-    while not answers(f"{url}/health"):
-        if time.monotonic() > until:
-            raise StackError(f"nothing answers at {url} ({API}) within {WAIT_SECONDS} s: is the server up?")
-        time.sleep(1)
+    _wait_for(url)
     Ledger.open()
     Library.open()
     create_pool()
@@ -48,3 +44,14 @@ def deploy() -> int:
         views.console.print(f"{workflow} starts in shadow (the Prefect Variable {variable}).", markup=False)
     views.console.print(f"Everything is on {url}.", markup=False)
     return 0
+
+
+def _wait_for(url: str) -> None:
+    if answers(f"{url}/health"):
+        return
+    views.say(f"Nothing answers at {url} yet: waiting up to {WAIT_SECONDS} s for it.")
+    until = time.monotonic() + WAIT_SECONDS
+    while not answers(f"{url}/health"):
+        if time.monotonic() > until:
+            raise StackError(f"nothing answers at {url} ({API}) within {WAIT_SECONDS} s: is the server up?")
+        time.sleep(1)

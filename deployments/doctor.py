@@ -14,6 +14,7 @@ from blocks.vendor import scrub
 from deployments import doctor_checks as checks
 from deployments import views
 from deployments.doctor_checks import Level, Line
+from deployments.running import is_try
 from tasks.card import Card
 from tasks.side_by_side import TookTooLong, side_by_side
 
@@ -85,6 +86,8 @@ def _failed(name: str, error: Exception, seconds: float) -> Line:
 
 
 def _show(lines: Sequence[Line]) -> None:
+    if is_try():
+        views.say("What `signoff try` has started is looked at: one workflow, and what else is missing is no fault.\n")
     for owner in sorted({line.owner for line in lines}):
         mine = [line for line in lines if line.owner == owner]
         views.console.print(Text(owner or NOBODYS, style="bold"))

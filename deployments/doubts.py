@@ -12,6 +12,9 @@ from deployments import views
 from deployments.errors import CommandError
 from deployments.waiting import ui_url
 from tasks import doubts
+from tasks.approvals import action_of
+from tasks.card import Stage
+from tasks.run import lowered_to
 
 
 def list_doubts(*, as_json: bool) -> int:
@@ -24,15 +27,24 @@ def list_doubts(*, as_json: bool) -> int:
 
 def list_failed(*, as_json: bool) -> int:
     """Print what was approved and has failed for good, with the reason."""
-    then = "Once the cause is mended, have it tried again: signoff ledger retry NUMBER"
+    then = (
+        "Once the cause is mended, have it tried again: signoff ledger retry NUMBER. If you do it by hand: "
+        "signoff ledger settle NUMBER --done"
+    )
     return _list(doubts.failures(Ledger.open()), then, none="Nothing that was approved has failed.", as_json=as_json)
 
 
 def retry(action_id: int, *, by: str | None) -> int:
     """Let a failed action be tried again."""
-    action = doubts.retry(Ledger.open(), action_id, by=by or getpass.getuser())
+    ledger = Ledger.open()
+    workflow = action_of(ledger, action_id).workflow
+    stage, _ = lowered_to(workflow)  # before anything is changed: Prefect may not be there
+    action = doubts.retry(ledger, action_id, by=by or getpass.getuser())
     views.say(f"{action_id}  {views.printable(action.title)}")
-    views.say(f"       The next run tries it again: signoff run {action.workflow}")
+    if stage is Stage.SHADOW:
+        views.say(f"       Tried once it is not in shadow any more: signoff stage {workflow} gated")
+    else:
+        views.say(f"       The next run tries it again: signoff run {workflow}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Errors that a user can do something about are told in one line; everything else keeps its traceback."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,13 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         # The reader (`head`, say) has seen enough; Python would complain once more when it flushes at exit.
         sys.stdout = None
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stdout = None  # what it still holds may be what does not fit
+        where = f" for {error.filename}" if error.filename else ""
+        sys.stderr.write(f"signoff: there is no room left on the disk{where}\n")
+        return 1
     except _server_away():
         from deployments.running import no_server
 

@@ -31,6 +31,9 @@ LONGEST = 6_000
 
 LONGEST_STEP = 200
 
+SHORT = 1.5
+"""Under so many hours, minutes are told."""
+
 OFFERED = 9
 """So many steps that were taken before are offered by number."""
 
@@ -260,10 +263,14 @@ def _figures(found: Measured) -> Table:
     table.add_row("minutes", f"{minutes}, from {found.minutes_least:.1f} to {found.minutes_most:.1f}")
     reach = f"between {found.failed_low:.0%} and {found.failed_high:.0%}"
     table.add_row("failed", f"{found.failed} of {found.records}: {found.failure_rate:.0%}, probably {reach}")
-    table.add_row("1,000 records", f"{found.hours_of_thousand:,.0f} hours by hand")
+    table.add_row("1,000 records", f"{_long(found.hours_of_thousand)} by hand")
     for name, agreement in found.agreement.items():
         table.add_row(f"model's {name}", f"the same as yours in {agreement.same} of {agreement.of}")
     return table
+
+
+def _long(hours: float) -> str:
+    return f"{hours:,.0f} hours" if hours >= SHORT else f"{hours * 60:,.0f} minutes"
 
 
 def _steps_table(found: Measured) -> Table:

@@ -15,7 +15,7 @@ from deployments.check import look_at
 from deployments.errors import CommandError, unknown
 from deployments.new_questions import QUESTIONS, Question
 from deployments.new_unit import Starter, Unit, Wanted
-from deployments.running import ROOT
+from deployments.running import ROOT, command_name
 from tasks import flow_cards
 from tasks.card import Card
 
@@ -200,7 +200,6 @@ def _check(made: Unit) -> None:
 def _tell(made: Unit) -> None:
     """What is there, and what to do now."""
     module = new_names.module_of(made.name)
-    command = ".venv/bin/signoff"
     views.say(
         f"\n{made.name} is there. `signoff check` finds nothing wrong with it.\n"
         f"  flows/{module}.py\n"
@@ -211,14 +210,14 @@ def _tell(made: Unit) -> None:
         "      its deployment and schedule\n"
         "\n"
         "Run it on the pretend company, with no account and no key:\n"
-        f"  {command} try {made.name}\n"
+        f"  {command_name()} try {made.name}\n"
         "Change it as you like, and try again:\n"
         "  a label    answer.py lists it, prompt.md says what it means, cases.jsonl has\n"
         "             a dozen examples of it, the flow file says what is done about it\n"
         "  an action  decide() in the flow file wants it, a line of the card's writes\n"
         "             allows it\n"
         "On your own accounts it only watches (shadow) until somebody says:\n"
-        f"  {command} stage {made.name} gated\n"
+        f"  {command_name()} stage {made.name} gated\n"
         "Take it back, as long as nothing of it is changed:\n"
-        f"  {command} new {made.name} --undo"
+        f"  {command_name()} new {made.name} --undo"
     )

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from blocks.ledger import Ledger, ModelCall, Record
 from deployments import views
+from deployments.cards import known_names
 from deployments.errors import CommandError
-from deployments.waiting import known_names
 from tasks import quarantine
 from tasks.quarantine import QuarantineError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,6 +88,17 @@ def find_running() -> None:
         os.environ[STRANGER] = str(home or "it does not say whose")
     elif RUNNING.exists():
         sys.stderr.write("signoff: the last `signoff demo` or `signoff up` was killed; start it again to go on\n")
+
+
+def is_try() -> bool:
+    """Whether this process talks to what `signoff try` has started: one workflow on the pretend company."""
+    return os.environ.get("PREFECT_HOME") == str(HOME / "try" / "prefect")
+
+
+def command_name() -> str:
+    """How this command is called from the checkout: by its path, unless its environment is the active one."""
+    here = Path(sys.prefix) / "bin" / "signoff"
+    return "signoff" if shutil.which("signoff") == str(here) else ".venv/bin/signoff"
 
 
 def no_server() -> str:

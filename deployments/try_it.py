@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from deployments.demo import QUOTED, Show
 from deployments.errors import CommandError, unknown
 from deployments.machine import ends_cleanly, free_port, lock_file
-from deployments.running import HOME, ROOT, refuse_a_second, use
+from deployments.running import HOME, ROOT, command_name, refuse_a_second, use
 from deployments.stack import POOL, Stack, create_pool
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class _Try(Show):
         elif waits:
             again = f" --mail {shlex.quote(str(self.wish.mail))}" if self.wish.mail else ""
             self.say("To decide on what waits, in the browser:")
-            self.say(f"  .venv/bin/signoff try {unit.card.workflow}{again} --stay")
+            self.say(f"  {command_name()} try {unit.card.workflow}{again} --stay")
         return 1 if wrong else 0
 
     def _load(self) -> _Unit | None:

@@ -11,7 +11,7 @@ from deployments.keeper import Keeper
 from deployments.machine import HOST, ends_cleanly
 from deployments.password import AUTH, is_loopback, make_private, password
 from deployments.password import file as password_file
-from deployments.running import HOME, PORT, refuse_a_second, use
+from deployments.running import HOME, PORT, command_name, refuse_a_second, use
 from deployments.scale import Scale
 from deployments.stack import Stack, create_limits
 
@@ -90,9 +90,9 @@ def _not_yet(lowered: Sequence[tuple[str, str]], of: Sequence[Card]) -> Iterator
     if lowered:
         names = ", ".join(workflow for workflow, _ in lowered)
         yield f"In shadow   {names}: they record what they would do, and do nothing."
-        yield "            When you trust one: .venv/bin/signoff stage NAME gated"
+        yield f"            When you trust one: {command_name()} stage NAME gated"
     if missing := not_connected(of):
-        yield f"Missing     {', '.join(missing)}: in another terminal: .venv/bin/signoff connect"
+        yield f"Missing     {', '.join(missing)}: in another terminal: {command_name()} connect"
     if pretend := still_pretend(of):
         yield f"Not yours   {pretend}"
 
@@ -108,7 +108,7 @@ def _receive(stack: Stack) -> list[str]:
     stack.announce()
     found = [f"Webhooks    {name}: {address}" for name, address in addresses(url)]
     none = [f"Webhooks    {url}/hooks/NAME, once there is a block webhook-endpoint/NAME"]
-    return ["Inbox       in another terminal: .venv/bin/signoff inbox", *(found or none)]
+    return [f"Inbox       in another terminal: {command_name()} inbox", *(found or none)]
 
 
 def _say_export(setting: str) -> None:

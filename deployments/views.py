@@ -22,6 +22,7 @@ from deployments.errors import CommandError
 from tasks.plain import age
 
 if TYPE_CHECKING:  # brings Prefect along, which a search of the library does without
+    from tasks.actions import Action as Wanted
     from tasks.report import Row
 
 console = Console(highlight=False)
@@ -146,7 +147,7 @@ def approval(action: Action, ui: str) -> None:
     """Print everything that an approver needs for one action."""
     from rich.markdown import Markdown  # these take longer than the list of ten thousand that needs none of them
 
-    from tasks import actions
+    from tasks.approvals import wanted
     from tasks.retention import redacted_on
 
     if action.redacted_at:
@@ -157,26 +158,32 @@ def approval(action: Action, ui: str) -> None:
         console.print(Markdown(action.explanation))
     else:
         console.print(Text(printable(action.title), style="bold"))
-        for label, value in actions.load(action.kind, action.payload).preview().items():
-            console.print(f"{label}: {printable(value)}", markup=False)
+        _preview(wanted(action))
     form = f"; form: {form_link(action, ui)}" if action.state == "waiting" else ""
     console.print(Text(f"\n{action.state}{form}{f'; {action.reason}' if action.reason else ''}", style="dim"))
 
 
 def decided(action: Action, decision: Decision) -> None:
     """Print who decided on an action, when, and what they let be done instead of the draft."""
-    from tasks import actions
+    from tasks.approvals import read
 
     by = f"{decision.verdict} by {printable(decision.approver)} on {decision.created_at:%Y-%m-%d %H:%M} UTC"
     said = f": {printable(decision.comment)}" if decision.comment else ""
     console.print(Text(by + said, style="dim"))
-    if decision.edited and not decision.redacted_at and action.kind in actions.KINDS:
+    if decision.edited and not decision.redacted_at:
         console.print("with another text than the draft above:")
-        wanted = actions.load(action.kind, decision.payload)
-        for label, value in wanted.preview().items():
-            console.print(f"  {label}: {printable(value)}", markup=False)
-        if wanted.editable:
-            console.print(printable(str(getattr(wanted, wanted.editable)), lines=True), markup=False)
+        edited = read(action.kind, decision.payload)
+        _preview(edited, indent="  ")
+        if edited and edited.editable:
+            console.print(printable(str(getattr(edited, edited.editable)), lines=True), markup=False)
+
+
+def _preview(wanted: Wanted | None, indent: str = "") -> None:
+    if wanted is None:
+        console.print(f"{indent}(this version of Signoff cannot read it)")
+        return
+    for label, value in wanted.preview().items():
+        console.print(f"{indent}{label}: {printable(value)}", markup=False)
 
 
 def agrees(question: str, unattended: str) -> bool:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from blocks.ledger import Action, Ledger
 from deployments import views
-from deployments.errors import unknown
+from tasks.plain import counted
 
 LISTED = [getattr(Action, name) for name in views.Listed._fields]
 """The columns that the list shows: of ten thousand actions, the payloads and explanations take longer than the rest."""
@@ -50,30 +50,13 @@ def list_waiting(*, workflow: str | None, kind: str | None, as_json: bool) -> in
     if found:
         forms = views.forms(found)
         views.approvals(forms, ui_url())
-        views.console.print(
-            f"\n{len(found)} actions wait, on {len(forms)} forms. Decide in the browser, or here: "
-            "signoff approvals approve NUMBER (or reject)",
-            soft_wrap=True,
+        views.say(
+            f"\n{counted(len(found), 'action')} waiting, on {counted(len(forms), 'form')}. "
+            "Decide in the browser, or here:\nsignoff approvals approve NUMBER (or reject)"
         )
         return 0
+    from deployments.cards import known_names
+
     known_names(workflow, kind)
     views.console.print("Nothing waits for a decision.")
     return 0
-
-
-def known_names(workflow: str | None, kind: str | None = None) -> None:
-    """Refuse names by which nothing can ever be found.
-
-    Raises:
-        CommandError: there is no such workflow, or no such kind of action.
-    """
-    if workflow:
-        from deployments.cards import workflow_names
-
-        if workflow not in (names := workflow_names()):
-            raise unknown("workflow", workflow, names)
-    if kind:
-        from tasks import actions
-
-        if kind not in actions.KINDS:
-            raise unknown("kind", kind, sorted(actions.KINDS))

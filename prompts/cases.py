@@ -163,6 +163,12 @@ def label_fields(prompt: Prompt) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def without_case(prompt: Prompt) -> list[str]:
+    """The labels of which there is no case at all, as `topic=billing`."""
+    labels = [(name, label) for name, values in label_fields(prompt).items() for label in values]
+    return [f"{name}={label}" for name, label in labels if all(case.expect.get(name) != label for case in prompt.cases)]
+
+
 def refusal(prompt: Prompt, expect: Mapping[str, Any]) -> str:
     """Why no answer can be like this; nothing when one can."""
     return _refusal(partial(prompt.answer), expect)

@@ -29,6 +29,8 @@ __all__ = [
     "action_of",
     "catch_up",
     "check_waits",
+    "decision_in",
+    "read",
     "request",
     "respond",
     "respond_together",
@@ -85,8 +87,13 @@ def _give_forms(store: Ledger, forms: Sequence[Sequence[ledger.Action]]) -> None
 
 def wanted(action: ledger.Action) -> Wanted | None:
     """What an action is to do; None where this version cannot read it."""
+    return read(action.kind, action.payload)
+
+
+def read(kind: str, payload: dict[str, Any]) -> Wanted | None:
+    """What a payload, as it was stored, is to do; None where this version cannot read it."""
     try:
-        return actions.load(action.kind, action.payload)
+        return actions.load(kind, payload)
     except (KeyError, ValidationError):
         return None
 
@@ -333,6 +340,11 @@ def action_in(session: Session, action_id: int) -> ledger.Action:
     return found
 
 
+def decision_in(session: Session, action_id: int) -> ledger.Decision | None:
+    """What was decided on an action; None where nothing was."""
+    return session.scalar(sa.select(ledger.Decision).where(ledger.Decision.action_id == action_id))
+
+
 def check_waits(action: ledger.Action) -> None:
     """Return if an action waits for somebody.
 
@@ -377,7 +389,7 @@ def settle(store: Ledger, action_id: int, answer: dict[str, Any] | None, on_form
     """
     with store.write() as session:
         action = session.get_one(ledger.Action, action_id)
-        decided = session.scalar(sa.select(ledger.Decision).where(ledger.Decision.action_id == action_id))
+        decided = decision_in(session, action_id)
         if decided is not None:
             return decided
         check_waits(action)

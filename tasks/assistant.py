@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from blocks.guard import guarded_by
 from blocks.hubspot import HubSpot
-from blocks.ledger import Action, Decision, Ledger, Receipt, Record, utcnow
+from blocks.ledger import Action, Ledger, Receipt, Record, utcnow
 from tasks import approvals, billing, gate, journal, output, records
 from tasks.card import Card
 from tasks.discipline import discipline
@@ -111,7 +111,7 @@ class Assistant:
             record = session.get(Record, action.record_id) if action and action.record_id else None
             if action is None or record is None or record.source != self.source:
                 return f"there is no action {action_id} of yours", True
-            decision = session.scalar(sa.select(Decision).where(Decision.action_id == action_id))
+            decision = approvals.decision_in(session, action_id)
             receipt = session.scalar(sa.select(Receipt).where(Receipt.action_id == action_id))
         return outcome_of(action, decision, receipt) or (self._waits(action), False)
 

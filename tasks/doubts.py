@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import sqlalchemy as sa
@@ -25,11 +25,16 @@ def doubts(store: Ledger) -> list[Action]:
 def settle(store: Ledger, action_id: int, *, done: bool, by: str, comment: str = "") -> None:
     """Take a person's word for it: done, or not done and therefore to be done by the workflow's next run.
 
+    One that has failed can be done by hand, and then be said to be done. `retry` is what tries it again.
+
     Raises:
-        ApprovalError: the action is not in doubt.
+        ApprovalError: the action is not in doubt, or failed and not said to be done.
     """
     with store.write() as session:
-        action = _in(session, action_id, "unknown", called="in doubt", listed="doubts")
+        action = _in(session, action_id, ("unknown", "failed"), called="in doubt", listed="doubts")
+        if action.state == "failed" and not done:
+            way_out = f"signoff ledger retry {action_id} has it tried again"
+            raise ApprovalError(f"action {action_id} ({action.title}) has failed, so it was not done: {way_out}")
         if done:
             detail = {"settled_by": by, "comment": comment, "evidence": action.reason}
             vendor = action.kind.split(".")[0]
@@ -44,9 +49,14 @@ def settle(store: Ledger, action_id: int, *, done: bool, by: str, comment: str =
         history.note(session, "action settled", f"actions/{action_id}", by=by, said=said)
 
 
+def has_failed() -> sa.ColumnElement[bool]:
+    """Whether an action was allowed and has failed for good."""
+    return sa.and_(Action.state == "failed", _is_allowed())
+
+
 def failures(store: Ledger) -> list[Action]:
     """The allowed actions that failed for good, oldest first; each one's `reason` says why."""
-    query = sa.select(Action).where(Action.state == "failed", _is_allowed()).order_by(Action.id)
+    query = sa.select(Action).where(has_failed()).order_by(Action.id)
     with store.read() as session:
         return list(session.scalars(query))
 
@@ -63,7 +73,7 @@ def retry(store: Ledger, action_id: int, *, by: str) -> Action:
             redacted.
     """
     with store.write() as session:
-        action = _in(session, action_id, "failed", called="failed", listed="failed")
+        action = _in(session, action_id, ("failed",), called="failed", listed="failed")
         if why := _no_retry(session, action):
             raise ApprovalError(f"action {action_id} ({action.title}) is not tried again: {why}")
         action.state, action.run_id, action.reason = "pending", None, f"to be tried again, says {by}"
@@ -71,14 +81,14 @@ def retry(store: Ledger, action_id: int, *, by: str) -> Action:
         return action
 
 
-def _in(session: Session, action_id: int, state: str, *, called: str, listed: str) -> Action:
-    """The action, which must be in this state.
+def _in(session: Session, action_id: int, states: Collection[str], *, called: str, listed: str) -> Action:
+    """The action, which must be in one of these states.
 
     Raises:
         ApprovalError: it is not; `called` says what it would be, and `listed` which command lists those that are.
     """
     action = session.get(Action, action_id)
-    if action is None or action.state != state:
+    if action is None or action.state not in states:
         now = "not in the ledger" if action is None else action.state
         raise ApprovalError(
             f"action {action_id} is {now}, not {called}; `signoff ledger {listed}` shows those that are"

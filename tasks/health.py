@@ -28,7 +28,15 @@ from tasks.health_finding import Finding, Look
 from tasks.health_machine import clock, disk, remember, remembered
 from tasks.health_runs import runs
 from tasks.health_silence import silences
-from tasks.health_work import doubts, missed_notices, record_errors, spending, waiting_approvals, webhook_backlog
+from tasks.health_work import (
+    doubts,
+    failures,
+    missed_notices,
+    record_errors,
+    spending,
+    waiting_approvals,
+    webhook_backlog,
+)
 from tasks.notices import Told
 from tasks.plain import counted, plain
 from tasks.side_by_side import TookTooLong, side_by_side
@@ -41,6 +49,7 @@ CHECKS: Mapping[str, Check] = {
     "silence": silences,
     "errors": record_errors,
     "doubts": doubts,
+    "failed": failures,
     "spend": spending,
     "approvals": waiting_approvals,
     "events": webhook_backlog,

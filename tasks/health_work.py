@@ -14,6 +14,7 @@ from blocks.ledger import Action, ModelCall, Record, WebhookEvent
 from tasks import approval_notices, assign, notices, records
 from tasks.approval_notices import Ending
 from tasks.card import Card
+from tasks.doubts import has_failed
 from tasks.health_finding import Finding, Look
 from tasks.plain import counted
 
@@ -29,6 +30,9 @@ that the card allows."""
 
 DOUBT = timedelta(hours=1)
 """An action in doubt is settled by the workflow's next run, as a rule. What is older needs a person."""
+
+LATELY = timedelta(days=7)
+"""So long an action that was allowed and has failed is told of. Then whoever wanted it has seen it, or nobody will."""
 
 SPENT = Decimal("0.8")
 """The share of a ceiling at which people are told first."""
@@ -90,6 +94,17 @@ def doubts(look: Look) -> Iterator[Finding]:
     for workflow, count in found:
         said = f"of {counted(count, 'action')} of {workflow} nobody knows whether they were done: signoff ledger doubts"
         yield Finding(f"doubts:{workflow}", said, workflow)
+
+
+def failures(look: Look) -> Iterator[Finding]:
+    """Actions that were allowed and that their vendor has refused for good, within a week: nobody does them now."""
+    lately = sa.and_(has_failed(), Action.updated_at > look.now - LATELY)
+    query = sa.select(Action.workflow, sa.func.count(), sa.func.max(Action.id)).where(lately).group_by(Action.workflow)
+    with look.ledger.read() as session:
+        found = session.execute(query).all()
+    for workflow, count, newest in found:
+        said = f"of what {workflow} was allowed, {counted(count, 'action')} failed for good, the newest #{newest}"
+        yield Finding(f"failed:{workflow}", f"{said}: signoff ledger failed", workflow)
 
 
 def spending(look: Look) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from tasks import actions, assign, gate, visible
 from tasks.actions import Blank, Impact
 from tasks.actions.base import Action as Wanted
 from tasks.approval_rules import Facts
-from tasks.approvals import action_in, unreadable, wanted
+from tasks.approvals import action_in, decision_in, unreadable, wanted
 from tasks.card import Card, Stage, of_workflow
 from tasks.plain import one_line, plain, quoted
 
@@ -239,7 +239,7 @@ def sight(ledger: Ledger, cards: Sequence[Card], action_id: int) -> Sight:
     with ledger.read() as session:
         action = action_in(session, action_id)
         record = session.get(Record, action.record_id) if action.record_id else None
-        decision = session.scalar(sa.select(Decision).where(Decision.action_id == action_id))
+        decision = decision_in(session, action_id)
         spent = sa.select(sa.func.sum(ModelCall.cost)).where(ModelCall.record_id == action.record_id)
         cost = session.scalar(spent) or Decimal(0)
         query = sa.select(Assignment).where(Assignment.action_id == action_id).order_by(Assignment.id)

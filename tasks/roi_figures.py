@@ -22,10 +22,8 @@ from tasks.actions import Action as Kind
 from tasks.approvals import TAKEN_BACK
 from tasks.budget import LOST
 from tasks.card import Stage
+from tasks.going_on import OPEN
 from tasks.periods import Period, day_of, within
-
-OPEN = ("waiting", "pending", "acting", "unknown")
-"""The states of an action of which nobody knows yet what becomes of it."""
 
 FELL_SHORT = ("failed", "expired")
 """And of one that a person has to do instead."""

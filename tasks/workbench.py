@@ -16,6 +16,7 @@ from blocks.shape import SchemaDrift
 from blocks.vendor import VendorError
 from tasks import act, gate, output, tracing
 from tasks.actions import BY_CARD, KINDS, Action, load
+from tasks.approvals import decision_in
 from tasks.going_on import OPEN
 from tasks.journal import Journal, Made, Step, Wanted
 from tasks.limits import Watch
@@ -184,7 +185,7 @@ class Workbench:
 
     def _carried(self, call: Wanted, tool: Tool, action: ledger.Action, started_at: datetime) -> Made | None:
         with self.run.ledger.read() as session:
-            decision = session.scalar(sa.select(Decision).where(Decision.action_id == action.id))
+            decision = decision_in(session, action.id)
             receipt = session.scalar(sa.select(Receipt).where(Receipt.action_id == action.id))
         answer = outcome_of(action, decision, receipt)
         if answer is None:

@@ -111,6 +111,7 @@ class Pages:
             ("/{number:action}", "GET", self.item),
             ("/{number:action}/decide", "POST", self.decide),
             ("/{number:action}/assign", "POST", self.assign),
+            ("/{rest}", "GET", self.nowhere),  # the last: what no other has matched
         ):
             routes.add_api_route(path, self._endpoint(handler), methods=[method], include_in_schema=False)
 
@@ -133,6 +134,14 @@ class Pages:
             return answer
 
         return endpoint
+
+    def nowhere(self, request: Request, form: Form) -> Response:  # noqa: ARG002
+        """An address that means nothing here.
+
+        Raises:
+            Refused: always.
+        """
+        raise Refused(404, f"there is no page {request.url.path}")
 
     def overview(self, request: Request, form: Form) -> Response:  # noqa: ARG002
         """All that waits, with the first of it opened."""

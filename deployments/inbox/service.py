@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import sqlalchemy as sa
 from fastapi import APIRouter
 from prefect.exceptions import PrefectHTTPStatusError
 
-from blocks.ledger import Decision, Ledger, LedgerUnavailable
+from blocks.ledger import Ledger, LedgerUnavailable
 from blocks.vendor import VendorError
 from deployments.cards import flow_files
 from deployments.inbox.held import SECONDS, Held, Holding
@@ -31,7 +30,7 @@ from deployments.receiver.endpoints import PRESSED_AT, saved
 from deployments.receiver.threads import Watch, in_threads
 from deployments.running import HOME
 from tasks import approval_notices, approval_slack, approvals, flow_cards
-from tasks.approvals import ApprovalError
+from tasks.approvals import ApprovalError, decision_in
 from tasks.card import Card
 
 FOLDER = "inbox"
@@ -190,7 +189,7 @@ class Inbox:
         if error is None:
             return ""
         with self.ledger.read() as session:
-            decided = session.scalar(sa.select(Decision).where(Decision.action_id == number))
+            decided = decision_in(session, number)
         if decided is None:
             return str(error)
         if (decided.approver, decided.verdict) == (person, "approved" if approve else "rejected"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,35 @@ def test_an_approved_reply_is_sent_once_as_drafted(triaged: Machine) -> None:
         False,
     )
     assert decision.used_at is not None
+
+
+def test_whoever_waits_is_told_what_became_of_it(triaged: Machine) -> None:
+    action = triaged.waiting()
+    done = triaged.signoff("approvals", "approve", str(action.id), "--as", "Ana", "--wait")
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [
+        f"{action.id}  {action.title}: approved, the worker does it now",
+        f"{action.id}  {action.title}: done",
+    ]
+    assert len(triaged.sent_in(action)) == 1
+
+
+def test_a_refusal_by_the_vendor_is_told_to_whoever_waits(triaged: Machine) -> None:
+    action = triaged.waiting()
+    triaged.sandbox.fault("bad_request", "google", "/drafts", method="POST")
+    done = triaged.signoff("approvals", "approve", str(action.id), "--as", "Ana", "--wait", "--json")
+    assert done.code == 1, done.out
+    (told,) = json.loads(done.out)
+    assert (told["decided"], told["state"]) == (True, "failed")
+    assert "400" in told["reason"]
+
+
+def test_a_comment_that_names_no_label_is_told(triaged: Machine) -> None:
+    action = triaged.waiting()
+    done = triaged.signoff("approvals", "reject", str(action.id), "--as", "Ben", "--comment", "intent=suport")
+    assert done.code == 0
+    assert "the comment will teach nothing: intent cannot be suport; it can be demo_request, support" in done.err
+    assert triaged.decision(action.id).comment == "intent=suport"  # type: ignore[union-attr]
 
 
 def test_a_second_approval_is_refused(triaged: Machine) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from prefect.variables import Variable
 
 from blocks.ledger import Action, Ledger, Record, history, utcnow
 from blocks.mail import Email
@@ -229,6 +230,7 @@ class TestRedact:
 
 
 class TestFailed:
+    @pytest.mark.usefixtures("prefect_server")
     def test_one_is_listed_with_the_reason_and_tried_again(
         self, signoff: Callable[..., Finished], ledger: Ledger, work: Work
     ) -> None:
@@ -242,6 +244,13 @@ class TestFailed:
         assert "signoff ledger retry NUMBER" in listed
         waits_not = signoff("approvals", "approve", str(work.action)).refused()
         assert f"it is failed. Once the cause is mended: signoff ledger retry {work.action}" in waits_not
+        Variable.set("lead_triage_stage", "shadow", overwrite=True)
+        tried = signoff("ledger", "retry", str(work.action), "--as", "Mara")
+        assert tried.code == 0
+        assert "Tried once it is not in shadow any more: signoff stage lead-triage gated" in tried.out
+        with ledger.write() as session:
+            session.get_one(Action, work.action).state = "failed"
+        Variable.set("lead_triage_stage", "gated", overwrite=True)
         tried = signoff("ledger", "retry", str(work.action), "--as", "Mara")
         assert (tried.code, "The next run tries it again: signoff run lead-triage" in tried.out) == (0, True)
         assert "is pending, not failed" in signoff("ledger", "retry", str(work.action)).refused()

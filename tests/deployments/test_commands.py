@@ -15,7 +15,7 @@ from blocks.ledger import Action, Ledger, Record
 from deployments.machine import HOST
 from deployments.running import ROOT
 from tests.checkout import copied_to
-from tests.deployments.machinery import Finished, clean_environment, run, unused_port
+from tests.deployments.machinery import BIN, Finished, clean_environment, run, unused_port
 
 COMMANDS: list[list[str]] = [
     [], ["demo"], ["up"], ["sandbox"], ["check"], ["approvals"], ["approvals", "list"], ["approvals", "show"],
@@ -73,6 +73,14 @@ class TestHelp:
             [sys.executable, "-c", code], cwd=ROOT, env=beside_a_server, capture_output=True, text=True, check=True
         )
         assert (done.stdout.strip(), done.stderr) == ("Nothing waits for a decision.", "False")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, a disk without room")
+    def test_a_full_disk_is_one_clear_line(self) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [str(BIN / "signoff"), "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert (done.returncode, done.stderr) == (1, "signoff: there is no room left on the disk\n")
 
     def test_unknown_commands_and_options_are_refused(self, forked: Signoff) -> None:
         for arguments in (["approv"], ["ledger", "show", "--jsn"], ["approvals", "approve", "four"]):
@@ -215,11 +223,25 @@ class TestCheck:
         assert "lead_triage.py" in done.err
         assert "Traceback" not in done.err
 
+    def test_a_label_without_a_case_is_told_and_keeps_nobody_from_running_it(
+        self, signoff: Signoff, checkout: Path
+    ) -> None:
+        file = checkout / "prompts" / "support_answer" / "answer.py"
+        text = file.read_text()
+        assert '"data", "request"]' in text
+        file.write_text(text.replace('"data", "request"]', '"data", "request", "shipping"]'))
+        done = signoff("check", "--offline")
+        assert done.code == 0, done.err
+        assert done.err.startswith("prompts/support_answer/cases.jsonl: no case has topic=shipping: the built-in ")
+        assert done.err.rstrip().endswith("signoff cases support_answer says more")
+
     @pytest.mark.parametrize("command", ["cases", "eval"])
     def test_a_case_that_cannot_be_read_is_one_line(self, signoff: Signoff, checkout: Path, command: str) -> None:
         (checkout / "prompts" / "lead_triage" / "cases.jsonl").write_text("{\n")
         message = signoff(command, "lead_triage").refused()
         assert "cases.jsonl:1: " in message
+        checked = signoff("check", "--offline")
+        assert (checked.code, "cases.jsonl:1: " in checked.err) == (1, True)
 
     def test_a_missing_deployment_is_named(self, signoff: Signoff, checkout: Path) -> None:
         file = checkout / "prefect.yaml"

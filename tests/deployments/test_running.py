@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -114,3 +115,18 @@ def test_whoever_says_which_server_is_believed(
     running.find_running()
     assert os.environ["PREFECT_API_URL"] == mine
     assert capsys.readouterr().err == ""
+
+
+def test_the_command_is_named_as_it_can_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Path(sys.prefix) / "bin"
+    monkeypatch.setenv("PATH", f"{here}{os.pathsep}/usr/bin")
+    assert running.command_name() == "signoff"
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert running.command_name() == ".venv/bin/signoff"
+
+
+def test_what_a_try_has_started_is_known(nothing_is_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(nothing_is_up / "prefect"))
+    assert not running.is_try()
+    monkeypatch.setenv("PREFECT_HOME", str(nothing_is_up / "try" / "prefect"))
+    assert running.is_try()

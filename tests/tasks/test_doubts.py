@@ -120,6 +120,21 @@ def test_one_that_was_done_after_all_is_not_done_again(
     assert (state(ledger, failed), len(sandbox.records("notes"))) == ("done", notes)
 
 
+def test_one_that_a_person_did_by_hand_is_done(
+    sandbox: Sandbox, ledger: Ledger, failed: Approved, resume: Callable[[], list[str]]
+) -> None:
+    with pytest.raises(ApprovalError, match=f"has failed, so it was not done: signoff ledger retry {failed.action_id}"):
+        settle(ledger, failed.action_id, done=False, by="Mara")
+    notes = len(sandbox.records("notes"))
+    settle(ledger, failed.action_id, done=True, by="Mara", comment="wrote it myself")
+    resume()
+    assert (state(ledger, failed), failures(ledger), len(sandbox.records("notes"))) == ("done", [], notes)
+    with ledger.read() as session:
+        detail = session.query(Receipt).one().detail
+    assert (detail["settled_by"], "400" in detail["evidence"]) == ("Mara", True)
+    assert audit.verify(ledger).passed
+
+
 def test_what_was_wanted_anew_meanwhile_is_not_done_twice(
     sandbox: Sandbox, ledger: Ledger, wanted: Callable[[str], actions.Action], allow: Allow, do: Callable[..., None]
 ) -> None:

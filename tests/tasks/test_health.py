@@ -18,14 +18,34 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed, Scheduled
 
-from blocks.ledger import Action, Alert, Assignment, Ledger, ModelCall, Notice, Record, Run, WebhookEvent, utcnow
+from blocks.ledger import (
+    Action,
+    Alert,
+    Assignment,
+    Decision,
+    Ledger,
+    ModelCall,
+    Notice,
+    Record,
+    Run,
+    WebhookEvent,
+    utcnow,
+)
 from flows.lead_triage import CARD
 from tasks import alerts, health, health_accounts, health_machine, health_runs
 from tasks.credentials import CredentialState
 from tasks.health_finding import Finding, Look
 from tasks.health_machine import days_left, grows_by
 from tasks.health_silence import silence, silences
-from tasks.health_work import doubts, missed_notices, record_errors, spending, waiting_approvals, webhook_backlog
+from tasks.health_work import (
+    doubts,
+    failures,
+    missed_notices,
+    record_errors,
+    spending,
+    waiting_approvals,
+    webhook_backlog,
+)
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 """A Tuesday."""
@@ -192,6 +212,16 @@ class TestWork:
         put(ledger, action("a", "unknown", NOW - 2 * HOUR), action("b", "unknown", NOW - HOUR / 2))
         said = "of 1 action of lead-triage nobody knows whether they were done: signoff ledger doubts"
         assert find(doubts) == {"doubts:lead-triage": said}
+
+    def test_what_was_allowed_and_has_failed_within_a_week(self, ledger: Ledger, find: Find) -> None:
+        rows = [action(key, "failed", NOW - ago) for key, ago in (("a", HOUR), ("b", 2 * DAY), ("old", 8 * DAY))]
+        put(ledger, *rows, action("nobody allowed it", "failed", NOW - HOUR), action("d", "done", NOW - HOUR))
+        allowed = {"verdict": "approved", "approver": "Mara", "payload": {}, "digest": "d"}
+        put(ledger, *(Decision(action_id=row.id, **allowed) for row in rows))
+        said = f"of what lead-triage was allowed, 2 actions failed for good, the newest #{rows[1].id}: "
+        assert find(failures) == {"failed:lead-triage": f"{said}signoff ledger failed"}
+        put(ledger, sa.update(Action).where(Action.key.in_(("a", "b"))).values(state="done"))
+        assert find(failures) == {}
 
     def test_approvals_that_end_soon_are_found_only_where_their_notice_has_reached_nobody(
         self, ledger: Ledger, find: Find
