@@ -30,7 +30,7 @@ from rich.table import Table
 
 from benchmarks import waiting
 from benchmarks.spread import middle, spread
-from benchmarks.ways import ANSWERS, REQUEST, SPAM, WARM, deliver, write_request
+from benchmarks.ways import ANSWERS, IN_FLIGHT, REQUEST, SPAM, WARM, deliver, write_request
 from deployments.machine import free_port
 from deployments.running import ROOT, use
 from deployments.stack import Stack
@@ -42,7 +42,7 @@ SLOW = 0.2
 NAMES = {
     "model": "Anthropic's SDK alone",
     "calls": "the vendors' SDKs",
-    "calls25": "the same, 25 at a time",
+    "calls_at_once": f"the same, {IN_FLIGHT} at a time",
     "ours": "Signoff",
     "approvals": "Signoff, all sign-offs",
     "naive": "a Prefect task a step",
@@ -93,14 +93,14 @@ class Setting:
 
 def settings(*, quick: bool, whole: bool) -> Iterator[Setting]:
     """What is measured, the short ones first."""
-    peers = ("naive", *(("langgraph",) if PEERS.exists() else ()))
+    peers = ("langgraph",) if PEERS.exists() else ()
     if quick:
-        yield Setting(50, 0, "calls", ("model", "calls", "ours", "approvals", *peers), 1)
+        yield Setting(50, 0, "calls", ("model", "calls", "ours", "approvals", "naive", *peers), 1)
         return
-    yield Setting(200, 0, "calls", ("model", "calls", "calls25", "ours"), 3, ("approvals", *peers))
-    yield Setting(200, SLOW, "calls25", ("calls25", "ours"), 3, peers)
+    yield Setting(200, 0, "calls", ("model", "calls", "calls_at_once", "ours", *peers), 3, ("approvals", "naive"))
+    yield Setting(200, SLOW, "calls_at_once", ("calls_at_once", "ours", *peers), 3, ("naive",))
     yield Setting(2_000, 0, "calls", ("calls", "ours"), 1)
-    yield Setting(2_000, SLOW, "calls25", ("calls25", "ours"), 1)
+    yield Setting(2_000, SLOW, "calls_at_once", ("calls_at_once", "ours"), 1)
     yield Setting(20_000, 0, "", ("ours",), 1)
     if whole:
         yield Setting(20_000, SLOW, "", ("ours",), 1)
@@ -139,7 +139,7 @@ def main() -> None:
                     "LangGraph is not measured: make peers installs it. n8n needs Node.js and is not either.\n"
                 )
             flat(console, figures)
-            found["approvals"] = approvals(console, bench, 5 if options.quick else 20)
+            found["approvals"] = approvals(console, bench, 5 if options.quick else 12)
         found["waiting"] = waiting.report(console, 500 if options.quick else 10_000, 1 if options.quick else 5)
         found["demo_seconds"] = demo(console, home)
     console.print(f"All of it took {(time.monotonic() - began) / 60:.1f} minutes.")

@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from email import message_from_bytes
 from email.message import EmailMessage
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ REQUEST = "SIGNOFF_BENCH_REQUEST"
 
 MAILBOX = "hello@bench.example"
 MODEL = "claude-haiku-5-5"
-BATCH = 25
+BATCH = 50
 MOST_A_RUN = 1_000
 """The most that `lead_triage` takes."""
-IN_FLIGHT = 25
+IN_FLIGHT = 50
 """Calls at once, of whoever makes several: as many as `lead_triage` has."""
 WARM = 10
 """E-mails that our way does before the clock starts."""
@@ -347,14 +348,19 @@ def each_of(call: Callable[[Any], Any], of: Sequence[Any], in_flight: int) -> li
     """Call it with each, so many at a time."""
     if in_flight == 1:
         return [call(one) for one in of]
-    with ThreadPoolExecutor(in_flight) as pool:
-        return list(pool.map(call, of))
+    return list(pool(in_flight).map(call, of))
+
+
+@cache
+def pool(in_flight: int) -> ThreadPoolExecutor:
+    """The same threads for all batches: each keeps its connections."""
+    return ThreadPoolExecutor(in_flight)
 
 
 PREPARED: dict[str, Callable[[str, int], Way]] = {
     "model": model,
     "calls": lambda url, records: calls(url, records, 1),
-    "calls25": lambda url, records: calls(url, records, IN_FLIGHT),
+    "calls_at_once": lambda url, records: calls(url, records, IN_FLIGHT),
     "ours": ours,
     "approvals": ours,
     "naive": naive,

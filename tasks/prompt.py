@@ -28,8 +28,8 @@ Pictures = Callable[[Record], Sequence[Picture]]
 SHORTEST = 400
 """A text that would have to be cut below this many characters is not worth asking about."""
 
-ASKED_AT_ONCE = 25
-"""Calls of the model in flight at once: it takes seconds, so most batches go in one round. Rates are paced apart."""
+ASKED_AT_ONCE = 50
+"""Calls of the model in flight at once: it takes seconds, so a batch goes in one round. Rates are paced apart."""
 
 RECORDS_FAULT = frozenset({400, 413, 422})
 """The refusals that are about one request. Any other (a dead key, a model that does not exist) would meet them all."""

@@ -14,6 +14,7 @@ from prefect.runtime import task_run
 from prefect.tasks import Task
 from prefect.utilities.annotations import opaque
 
+import tasks.heartbeats  # noqa: F401 - a run ends without waiting for Prefect's
 from blocks.guard import guarded_by
 from blocks.ledger import Ledger, LedgerUnavailable, utcnow
 from blocks.shape import SchemaDrift
