@@ -88,18 +88,14 @@ def _end(
         _tell(outcomes, approve=approve)
         for sentence in _misunderstood(decided, comment):
             views.errors.print(f"signoff: {sentence}", markup=False, soft_wrap=True)
-    code = 0 if len(decided) == len(chosen) else 1
-    if wait:
-        became = awaited.wait(ledger, [action.id for action in decided])
-        states = {action.id: {"state": action.state, "reason": action.reason} for action in became}
-        outcomes = [outcome | states.get(outcome["id"], {}) for outcome in outcomes]
-        if as_json:
-            code = 0 if all(outcome.get("state") == "done" for outcome in outcomes) else 1
-        else:
-            code = awaited.tell(became) or code
+    became = awaited.wait(ledger, [action.id for action in decided]) if wait else []
     if as_json:
-        views.as_json(outcomes)
-    return code
+        states = {action.id: {"state": action.state, "reason": action.reason} for action in became}
+        views.as_json([outcome | states.get(outcome["id"], {}) for outcome in outcomes])
+    else:
+        awaited.tell(became)
+    is_well = len(decided) == len(chosen) and all(action.state == "done" for action in became)
+    return 0 if is_well else 1
 
 
 def _misunderstood(decided: Sequence[Action], comment: str) -> Iterator[str]:

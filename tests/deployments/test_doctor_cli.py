@@ -285,6 +285,7 @@ def told(machine: Machine) -> dict[str, list[dict[str, Any]]]:
     return things(json.loads(done.out))
 
 
+@pytest.mark.slow
 class TestOnARealMachine:
     def test_server_worker_ledger_and_accounts_are_well(self, told: dict[str, list[dict[str, Any]]]) -> None:
         for thing in ("server", "worker", "ledger", "disk", "gmail/inbox", "hubspot/crm", "drive/company"):

@@ -66,6 +66,7 @@ def signoff(mother: Mother, checkout: Path) -> Signoff:
 
 
 class TestWithNobodyThere:
+    @pytest.mark.slow
     def test_a_unit_of_each_starter_meets_the_contract_and_passes_check(self, signoff: Signoff, checkout: Path) -> None:
         for like in EVERY:
             done = signoff("new", f"like-{like}", "--like", like, "--yes")

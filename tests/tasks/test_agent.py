@@ -448,6 +448,7 @@ class Crash(BaseException):
 
 
 @pytest.mark.usefixtures("claude")
+@pytest.mark.slow
 class TestCrashes:
     SCRIPT = (
         calls(("look_up", {"name": "Ann"}), ("look_up", {"name": "Bob"})),

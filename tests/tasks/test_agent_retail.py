@@ -12,6 +12,7 @@ RETAIL = Path(os.environ.get("SIGNOFF_DATA", ROOT.parent / "shared" / "data")) /
 
 
 @pytest.mark.skipif(not RETAIL.is_dir(), reason=f"no retail tasks at {RETAIL}: set SIGNOFF_DATA")
+@pytest.mark.slow
 def test_the_end_is_the_same_as_when_the_changes_are_simply_made() -> None:
     command = [sys.executable, "-m", "tests.retail", str(RETAIL), "--every", "19", "--stride", "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)

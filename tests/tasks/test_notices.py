@@ -426,6 +426,7 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * 2
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_is_told_and_never_twice_though_two_processes_make_up_for_it(
     ledger: Ledger, sandbox: Sandbox, receiver: Receiver, elsewhere: Elsewhere
 ) -> None:

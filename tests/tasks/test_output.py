@@ -372,6 +372,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.slow
 def test_a_megabyte_of_anything_is_read_in_time(bomb: str, known: Callable[..., Known]) -> None:
     text = BOMBS[bomb] * (MEGABYTE // len(BOMBS[bomb]))
     times = []

@@ -131,6 +131,7 @@ def test_the_questions_of_a_prompts_folder_can_be_read(path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_the_public_documentation_set_is_found(ledger: Ledger, library: Library) -> None:
     if not DATA.is_dir():
         pytest.skip(f"the public data set is not there: no folder {DATA}")
