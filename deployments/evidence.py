@@ -32,15 +32,15 @@ def show(name: str, *, as_json: bool) -> int:
         views.as_json(_json(store, card, found, stage, why))
         return 0
     say = views.console.print
-    say(Text.assemble((card.workflow, "bold"), f" runs {stage}: ", why), soft_wrap=True)
+    views.prose(Text.assemble((card.workflow, "bold"), f" runs {stage}: ", why))
     say(f"prompt {card.prompt}, version {found.version}, model {model_of(card).model_id}\n", markup=False)
     say(_table(found))
     if found.figures.agreed or found.figures.differed:
         of = found.figures.agreed + found.figures.differed
         say(f"In shadow: people did the same {found.figures.agreed} times of {of}; see signoff shadow {card.workflow}")
-    say(_next(card, found, stage), markup=False, soft_wrap=True)
+    views.prose(_next(card, found, stage))
     if line := _library(store, card):
-        say(line, markup=False, soft_wrap=True)
+        views.prose(line)
     for change in evidence.changes(store, card.workflow, 5):
         say(
             f"  {change.created_at:%Y-%m-%d %H:%M}  {change.prompt_version}  {change.previous} -> {change.stage}: "
@@ -120,7 +120,7 @@ def _print_limits(card: Card, found: Assessment) -> None:
     table.add_row("the card", str(card.stage), f"flows/{card.workflow.replace('-', '_')}.py")
     table.add_row("the variable", str(lowered), by if lowered.rank < card.stage.rank else f"{name} in Prefect")
     table.add_row("the evidence", str(found.stage), found.why)
-    views.console.print(Text.assemble((card.workflow, "bold"), f" runs {stage}: ", why), soft_wrap=True)
+    views.prose(Text.assemble((card.workflow, "bold"), f" runs {stage}: ", why))
     views.console.print(table)
 
 

@@ -34,7 +34,7 @@ def list_tables(*, as_json: bool) -> int:
     for kind, count in counts:
         table.add_row(kind.name, kind.table, f"{count:,}")
     views.console.print(table)
-    views.console.print("\nOne of them: signoff rows list KIND (--csv or --json for other programs)", soft_wrap=True)
+    views.prose("\nOne of them: signoff rows list KIND (--csv or --json for other programs)")
     return 0
 
 

@@ -36,6 +36,11 @@ def say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+def prose(text: str | Text) -> None:
+    """Print sentences: broken between words in a terminal, whole for whatever reads them elsewhere."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
 def as_json(data: object) -> None:
     """Print `data` for programs. Times are ISO 8601, money is a string of US dollars."""
     # As the standard library writes it, but not for seconds where there are thousands of rows. Times as `str` has them.

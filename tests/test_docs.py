@@ -100,7 +100,7 @@ def named_in(*folders: str) -> set[str]:
 def test_every_environment_variable_is_among_the_settings_and_no_other() -> None:
     told = {each.name for each in (*settings.SETTINGS, *settings.CONTAINERS, *settings.OURS, *settings.TESTS)}
     code = named_in("blocks", "tasks", "flows", "deployments", "prompts", "sandbox", "prefect.yaml")
-    prefects = {"PREFECT_API_URL", "PREFECT_UI_URL"}
+    prefects = {"PREFECT_API_URL", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_UI_URL"}
     assert told - prefects == code | named_in("tests", "benchmarks", ".ci")
     assert {each.name for each in settings.TESTS} & code == set()
 

@@ -52,6 +52,11 @@ SETTINGS = (
         "where its server listens",
     ),
     Setting(
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
+        "seconds between Prefect's heartbeats of a run, for an automation on them; a run ends up to a second later",
+        "off: ours are in the ledger",
+    ),
+    Setting(
         "PREFECT_API_URL",
         "which Prefect server commands talk to",
         "`signoff`: the one that is up; `prefect`: port 4200",
