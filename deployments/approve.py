@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import prompts
 from blocks.ledger import Action, Ledger, utcnow
 from deployments import awaited, views
-from deployments.cards import cards
+from deployments.cards import cards, prompt_of
 from deployments.errors import CommandError
 from deployments.waiting import ui_url, waiting
 from tasks import approval_notices, approval_rules, approvals, lessons
@@ -86,9 +85,14 @@ def _end(
     decided = [action for action in chosen if errors[action.id] is None]
     if not as_json:
         _tell(outcomes, approve=approve)
-        for sentence in _misunderstood(decided, comment):
-            views.errors.print(f"signoff: {sentence}", markup=False, soft_wrap=True)
-    became = awaited.wait(ledger, [action.id for action in decided]) if wait else []
+    for sentence in _misunderstood(decided, comment):
+        views.errors.print(f"signoff: {sentence}", markup=False, soft_wrap=True)
+    try:
+        became = awaited.wait(ledger, decided) if wait else []
+    except KeyboardInterrupt:
+        if as_json:
+            views.as_json(outcomes)
+        raise
     if as_json:
         states = {action.id: {"state": action.state, "reason": action.reason} for action in became}
         views.as_json([outcome | states.get(outcome["id"], {}) for outcome in outcomes])
@@ -100,9 +104,14 @@ def _end(
 
 def _misunderstood(decided: Sequence[Action], comment: str) -> Iterator[str]:
     """What a comment names as the right label and no answer can be: nothing would be learnt of it."""
-    of = {card.workflow: card.prompt for card in cards()} if comment and decided else {}
-    for name in dict.fromkeys(of[action.workflow] for action in decided if action.workflow in of):
-        if wrong := lessons.hint(prompts.load(name), [comment]).wrong:
+    if not lessons.EXPLICIT.search(comment):
+        return
+    for workflow in dict.fromkeys(action.workflow for action in decided):
+        try:
+            wrong = lessons.hint(prompt_of(workflow), [comment]).wrong
+        except Exception:  # noqa: BLE001 - a prompt that somebody is writing: what was decided is decided
+            continue
+        if wrong:
             yield f"decided, but the comment will teach nothing: {wrong}"
 
 

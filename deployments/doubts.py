@@ -65,6 +65,20 @@ def settle(action_id: int, *, done: bool | None, comment: str, by: str | None) -
     """Write a person's word into the ledger."""
     if done is None:
         raise CommandError("say --done, or --not-done to have it done again")
-    doubts.settle(Ledger.open(), action_id, done=done, by=by or getpass.getuser(), comment=comment)
+    ledger, who = Ledger.open(), by or getpass.getuser()
+    if action_of(ledger, action_id).state == "failed":
+        return _handled(ledger, action_id, done=done, by=who, comment=comment)
+    doubts.settle(ledger, action_id, done=done, by=who, comment=comment)
     views.console.print(f"{action_id}  {'done' if done else 'not done: the next run does it'}", markup=False)
+    return 0
+
+
+def _handled(ledger: Ledger, action_id: int, *, done: bool, by: str, comment: str) -> int:
+    if not done:
+        way_out = f"signoff ledger retry {action_id} has it tried again"
+        raise CommandError(f"action {action_id} has failed, so it was not done: {way_out}")
+    twin = doubts.handled(ledger, action_id, by=by, comment=comment)
+    views.say(f"{action_id}  done by hand")
+    if twin:
+        views.say(f"       Careful: the like is still open, #{twin.id} ({twin.state}), and would be done as well.")
     return 0

@@ -20,7 +20,9 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         sys.stdout = None  # what it still holds may be what does not fit
-        where = f" for {error.filename}" if error.filename else ""
+        from deployments.views import printable
+
+        where = f" for {printable(str(error.filename))}" if error.filename else ""
         sys.stderr.write(f"signoff: there is no room left on the disk{where}\n")
         return 1
     except _server_away():

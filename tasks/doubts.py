@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from blocks.ledger import Action, Decision, Ledger, Receipt, history
 from tasks import actions
 from tasks.actions import Impact
 from tasks.approvals import ApprovalError, unreadable, wanted
-from tasks.going_on import ALIVE
+from tasks.going_on import ALIVE, OPEN
 from tasks.retention import redacted_on
 
 
@@ -25,16 +25,14 @@ def doubts(store: Ledger) -> list[Action]:
 def settle(store: Ledger, action_id: int, *, done: bool, by: str, comment: str = "") -> None:
     """Take a person's word for it: done, or not done and therefore to be done by the workflow's next run.
 
-    One that has failed can be done by hand, and then be said to be done. `retry` is what tries it again.
+    One that has failed was not done, whatever anybody says: `retry` has it tried again, and `handled` takes a person's
+    word that they have done it instead.
 
     Raises:
-        ApprovalError: the action is not in doubt, or failed and not said to be done.
+        ApprovalError: the action is not in doubt.
     """
     with store.write() as session:
-        action = _in(session, action_id, ("unknown", "failed"), called="in doubt", listed="doubts")
-        if action.state == "failed" and not done:
-            way_out = f"signoff ledger retry {action_id} has it tried again"
-            raise ApprovalError(f"action {action_id} ({action.title}) has failed, so it was not done: {way_out}")
+        action = _in(session, action_id, "unknown", called="in doubt", listed="doubts")
         if done:
             detail = {"settled_by": by, "comment": comment, "evidence": action.reason}
             vendor = action.kind.split(".")[0]
@@ -73,7 +71,7 @@ def retry(store: Ledger, action_id: int, *, by: str) -> Action:
             redacted.
     """
     with store.write() as session:
-        action = _in(session, action_id, ("failed",), called="failed", listed="failed")
+        action = _in(session, action_id, "failed", called="failed", listed="failed")
         if why := _no_retry(session, action):
             raise ApprovalError(f"action {action_id} ({action.title}) is not tried again: {why}")
         action.state, action.run_id, action.reason = "pending", None, f"to be tried again, says {by}"
@@ -81,14 +79,40 @@ def retry(store: Ledger, action_id: int, *, by: str) -> Action:
         return action
 
 
-def _in(session: Session, action_id: int, states: Collection[str], *, called: str, listed: str) -> Action:
-    """The action, which must be in one of these states.
+def handled(store: Ledger, action_id: int, *, by: str, comment: str = "") -> Action | None:
+    """Take a person's word that they have done by hand what was allowed and has failed. It is no success of ours.
+
+    Returns:
+        What would do the same and is still open, if anything is: somebody should reject it.
+
+    Raises:
+        ApprovalError: the action has not failed, was never allowed, or was redacted.
+    """
+    with store.write() as session:
+        action = _in(session, action_id, "failed", called="failed", listed="failed")
+        if not session.scalar(sa.select(sa.exists().where(Action.id == action_id, has_failed()))):
+            raise ApprovalError(
+                f"action {action_id} ({action.title}) was never allowed: there is nothing to do by hand"
+            )
+        if action.redacted_at:
+            why = f"what it held was {redacted_on(action.redacted_at)}"
+            raise ApprovalError(f"action {action_id} ({action.title}) stays as it is: {why}")
+        read = wanted(action)
+        twin = (other for other in _others(session, action) if read and _is_like(action, read, other))
+        still_open = next((other for other in twin if other.state in OPEN), None)
+        action.state, action.reason = "handled", f"{by} has done it by hand{': ' if comment else ''}{comment}"
+        history.note(session, "action settled", f"actions/{action_id}", by=by, said="done by hand")
+        return still_open
+
+
+def _in(session: Session, action_id: int, state: str, *, called: str, listed: str) -> Action:
+    """The action, which must be in this state.
 
     Raises:
         ApprovalError: it is not; `called` says what it would be, and `listed` which command lists those that are.
     """
     action = session.get(Action, action_id)
-    if action is None or action.state not in states:
+    if action is None or action.state != state:
         now = "not in the ledger" if action is None else action.state
         raise ApprovalError(
             f"action {action_id} is {now}, not {called}; `signoff ledger {listed}` shows those that are"

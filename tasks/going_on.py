@@ -16,8 +16,8 @@ from tasks.act import TO_DO
 OPEN = ("waiting", "acting", *TO_DO)
 """The states of an action in which its agent waits for it."""
 
-ALIVE = (*OPEN, "done")
-"""The states of an action that will do something, or has."""
+ALIVE = (*OPEN, "done", "handled")
+"""The states of an action that will do something, or has, or that a person has done instead."""
 
 
 def call_back(store: Ledger, action_id: int) -> int:

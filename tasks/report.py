@@ -26,6 +26,7 @@ DOING = {
     "pending": "to do",
     "acting": "being done",
     "failed": "failed",
+    "handled": "done by hand",
     "unknown": "in doubt",
     "refused": "refused",
 }

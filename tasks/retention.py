@@ -48,7 +48,7 @@ SETTING = "SIGNOFF_RETENTION_DAYS"
 DEFAULT_DAYS = 90
 
 CLOSED = (records.DONE, records.SKIPPED, records.QUARANTINED)
-SETTLED = ("done", "failed", "refused", "rejected", "expired", "shadow")
+SETTLED = ("done", "failed", "handled", "refused", "rejected", "expired", "shadow")
 """The states in which nobody needs an action's payload again. An action in any other keeps its record whole."""
 
 MOST = 500

@@ -25,7 +25,7 @@ from tasks.card import Stage
 from tasks.going_on import OPEN
 from tasks.periods import Period, day_of, within
 
-FELL_SHORT = ("failed", "expired")
+FELL_SHORT = ("failed", "handled", "expired")
 """And of one that a person has to do instead."""
 
 TURNED_DOWN = ("rejected", "refused")

@@ -244,6 +244,8 @@ def outcome_of(action: ledger.Action, decision: Decision | None, receipt: Receip
             return f"rejected{who}, and not done.{comment} Do not try it in another way.", True
         case "expired":
             return "nobody decided in time, so it was not done. Do not ask again; escalate if it matters.", True
+        case "handled":
+            return "it failed, and a person has done it instead. Do not do it again.", False
         case "failed":
             return f"it failed, and was not done: {action.reason}", True
     return None

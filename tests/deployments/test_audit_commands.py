@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from prefect.variables import Variable
@@ -230,7 +230,13 @@ class TestRedact:
 
 
 class TestFailed:
-    @pytest.mark.usefixtures("prefect_server")
+    @pytest.fixture
+    def _stages(self, prefect_server: None) -> Iterator[None]:  # noqa: ARG002
+        """The Variable as the other tests have it, afterwards."""
+        yield
+        Variable.set("lead_triage_stage", "selective", overwrite=True)
+
+    @pytest.mark.usefixtures("_stages")
     def test_one_is_listed_with_the_reason_and_tried_again(
         self, signoff: Callable[..., Finished], ledger: Ledger, work: Work
     ) -> None:
@@ -244,6 +250,12 @@ class TestFailed:
         assert "signoff ledger retry NUMBER" in listed
         waits_not = signoff("approvals", "approve", str(work.action)).refused()
         assert f"it is failed. Once the cause is mended: signoff ledger retry {work.action}" in waits_not
+        not_done = signoff("ledger", "settle", str(work.action), "--not-done").refused()
+        assert f"has failed, so it was not done: signoff ledger retry {work.action}" in not_done
+        by_hand = signoff("ledger", "settle", str(work.action), "--done", "--as", "Mara")
+        assert (by_hand.code, by_hand.out.strip()) == (0, f"{work.action}  done by hand")
+        with ledger.write() as session:
+            session.get_one(Action, work.action).state = "failed"
         Variable.set("lead_triage_stage", "shadow", overwrite=True)
         tried = signoff("ledger", "retry", str(work.action), "--as", "Mara")
         assert tried.code == 0

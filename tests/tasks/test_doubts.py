@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from blocks.ledger import Action, History, Ledger, Receipt
+from blocks.ledger import Action, Decision, History, Ledger, Receipt, utcnow
 from blocks.vendor import VendorError
 from sandbox.client import Sandbox
 from tasks import actions, audit
 from tasks.act import Approved
 from tasks.approvals import ApprovalError
-from tasks.doubts import doubts, failures, retry, settle
+from tasks.doubts import doubts, failures, handled, retry, settle
 
 pytestmark = pytest.mark.both_databases
 
@@ -120,19 +120,48 @@ def test_one_that_was_done_after_all_is_not_done_again(
     assert (state(ledger, failed), len(sandbox.records("notes"))) == ("done", notes)
 
 
-def test_one_that_a_person_did_by_hand_is_done(
+def test_one_that_a_person_did_by_hand_is_theirs_and_no_success_of_ours(
     sandbox: Sandbox, ledger: Ledger, failed: Approved, resume: Callable[[], list[str]]
 ) -> None:
-    with pytest.raises(ApprovalError, match=f"has failed, so it was not done: signoff ledger retry {failed.action_id}"):
-        settle(ledger, failed.action_id, done=False, by="Mara")
     notes = len(sandbox.records("notes"))
-    settle(ledger, failed.action_id, done=True, by="Mara", comment="wrote it myself")
+    assert handled(ledger, failed.action_id, by="Mara", comment="wrote it myself") is None
     resume()
-    assert (state(ledger, failed), failures(ledger), len(sandbox.records("notes"))) == ("done", [], notes)
+    assert (state(ledger, failed), failures(ledger), len(sandbox.records("notes"))) == ("handled", [], notes)
     with ledger.read() as session:
-        detail = session.query(Receipt).one().detail
-    assert (detail["settled_by"], "400" in detail["evidence"]) == ("Mara", True)
+        assert session.query(Receipt).all() == []  # the vendor has proved nothing
+        told = session.query(History).filter(History.event == "action settled").one().detail
+        assert session.get_one(Action, failed.action_id).reason == "Mara has done it by hand: wrote it myself"
+    assert told == {"by": "Mara", "said": "done by hand"}
     assert audit.verify(ledger).passed
+    with pytest.raises(ApprovalError, match="is handled, not failed"):
+        handled(ledger, failed.action_id, by="Ann")
+    with pytest.raises(ApprovalError, match="is handled, not failed"):
+        retry(ledger, failed.action_id, by="Ann")
+
+
+def test_what_was_redacted_or_never_allowed_is_not_taken_for_done_by_hand(ledger: Ledger, failed: Approved) -> None:
+    with ledger.write() as session:
+        session.get_one(Action, failed.action_id).redacted_at = utcnow()
+    with pytest.raises(ApprovalError, match="stays as it is: what it held was redacted"):
+        handled(ledger, failed.action_id, by="Mara", comment="Phoned Ann")
+    with ledger.write() as session:
+        session.get_one(Action, failed.action_id).redacted_at = None
+        session.query(Decision).delete()
+    with pytest.raises(ApprovalError, match="was never allowed"):
+        handled(ledger, failed.action_id, by="Mara")
+
+
+def test_the_like_that_is_still_open_is_told_of(
+    ledger: Ledger, wanted: Callable[[str], actions.Action], allow: Allow
+) -> None:
+    reply = wanted("gmail.send_reply")
+    first = allow(reply, "one")
+    with ledger.write() as session:
+        session.get_one(Action, first.action_id).state = "failed"
+    again = allow(reply.model_copy(update={"body": "In other words."}), "two")
+    twin = handled(ledger, first.action_id, by="Mara")
+    assert twin is not None
+    assert (twin.id, twin.state) == (again.action_id, "pending")
 
 
 def test_what_was_wanted_anew_meanwhile_is_not_done_twice(

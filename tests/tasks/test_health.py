@@ -214,13 +214,16 @@ class TestWork:
         assert find(doubts) == {"doubts:lead-triage": said}
 
     def test_what_was_allowed_and_has_failed_within_a_week(self, ledger: Ledger, find: Find) -> None:
-        rows = [action(key, "failed", NOW - ago) for key, ago in (("a", HOUR), ("b", 2 * DAY), ("old", 8 * DAY))]
+        ago = {"a": HOUR, "b": 2 * HOUR, "c": 2 * DAY, "old": 8 * DAY}
+        rows = [action(key, "failed", NOW - since) for key, since in ago.items()]
         put(ledger, *rows, action("nobody allowed it", "failed", NOW - HOUR), action("d", "done", NOW - HOUR))
         allowed = {"verdict": "approved", "approver": "Mara", "payload": {}, "digest": "d"}
         put(ledger, *(Decision(action_id=row.id, **allowed) for row in rows))
-        said = f"of what lead-triage was allowed, 2 actions failed for good, the newest #{rows[1].id}: "
-        assert find(failures) == {"failed:lead-triage": f"{said}signoff ledger failed"}
-        put(ledger, sa.update(Action).where(Action.key.in_(("a", "b"))).values(state="done"))
+        found = find(failures)
+        assert list(found) == ["failed:lead-triage:2026-11-22", "failed:lead-triage:2026-11-24"]
+        said = "something that lead-triage was allowed to do failed for good on 2026-11-24 (UTC): signoff ledger failed"
+        assert found["failed:lead-triage:2026-11-24"] == said
+        put(ledger, sa.update(Action).where(Action.key.in_(("a", "b", "c"))).values(state="handled"))
         assert find(failures) == {}
 
     def test_approvals_that_end_soon_are_found_only_where_their_notice_has_reached_nobody(
