@@ -102,6 +102,27 @@ def ends_cleanly() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C, SIGTERM and SIGHUP back until the block is through.
+
+    A process that has begun must be known before anything ends us: nobody else would stop it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other is ever interrupted
+        yield
+        return
+    came: list[int] = []
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda this, _: came.append(this)) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+    if came:
+        signal.raise_signal(came[0])
+
+
 def wait_for_the_end() -> None:
     """Sleep until Ctrl-C or SIGTERM, and return."""
     try:

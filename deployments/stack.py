@@ -26,6 +26,7 @@ from deployments.machine import (
     kill_group,
     server_home,
     signal_group,
+    undisturbed,
 )
 from deployments.password import make_private
 from deployments.running import HOME, PORT, ROOT
@@ -374,7 +375,7 @@ class Stack:
     ) -> None:
         more = environment or {}
         self._started[name] = _Started(command, more)
-        with self.log(name).open("ab" if again else "wb") as log:
+        with undisturbed(), self.log(name).open("ab" if again else "wb") as log:
             # A group of its own: Ctrl-C reaches only us, and we stop the processes in order.
             self.processes[name] = subprocess.Popen(
                 in_venv(command),

@@ -55,7 +55,10 @@ def environment(checkout: Path) -> dict[str, str]:
 
 def nothing_is_left(checkout: Path) -> None:
     """No process of that checkout lives."""
-    eventually("every process has ended", lambda: not processes_naming(str(checkout)), 60)
+    try:
+        eventually("every process has ended", lambda: not processes_naming(str(checkout)), 60)
+    except pytest.fail.Exception as failure:  # which one, or nobody finds out why
+        pytest.fail(f"{failure}: {processes_naming(str(checkout))}")
 
 
 def ran_already() -> str | None:
