@@ -25,6 +25,9 @@ from tasks import audit
 SIDES = ("", "-wal", "-shm")
 """The files of one SQLite database: its own, and those of what was written last."""
 
+NEWEST = "SELECT id, iif(typeof(hash) = 'blob', lower(hex(hash)), hash) FROM history ORDER BY id DESC LIMIT 1"
+"""The history's end, in the ledger of any version: one that this version has not opened yet holds it as digits."""
+
 
 def backup(target: Path) -> int:
     """Write the ledger, as it is at this moment, into a new file that only its owner can read.
@@ -43,7 +46,7 @@ def backup(target: Path) -> int:
         with closing(_connect(source, "ro")) as reading, closing(_connect(target, "rw")) as copy:
             reading.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, with none beside it
-            number, newest = copy.execute("SELECT id, hash FROM history ORDER BY id DESC LIMIT 1").fetchone()
+            number, newest = copy.execute(NEWEST).fetchone()
     except (OSError, sqlite3.Error) as error:
         target.unlink(missing_ok=True)
         raise CommandError(f"the ledger could not be written to {target}: {error}") from error

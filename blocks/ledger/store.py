@@ -21,7 +21,7 @@ from blocks.ledger.together import Busy, Interrupted, Queue
 T = TypeVar("T")
 
 HERE = Path(__file__).parent
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration. Opening compares it with the database, so that Alembic is imported only when there is work."""
 
 BUSY_SECONDS = 30

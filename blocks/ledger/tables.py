@@ -45,6 +45,20 @@ class Utc(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 
+class Sha256(TypeDecorator[str]):
+    """A SHA-256, as its 64 hex digits; stored as its 32 bytes, since most of what the history holds is hashes."""
+
+    impl = LargeBinary(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        return None if value is None else bytes.fromhex(value)
+
+    def process_result_value(self, value: bytes | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        # A text is what somebody wrote there past Signoff, which SQLite takes: for an audit to find, not to stop work.
+        return None if value is None else (value.encode() if isinstance(value, str) else bytes(value)).hex()
+
+
 class Base(DeclarativeBase):
     """The tables' common base: JSON for dictionaries."""
 
@@ -308,10 +322,10 @@ class History(Base):
     """The row that it is about, as `table/id`."""
     detail: Mapped[dict[str, Any]]
     """What is worth reading here: no personal data, since these rows are kept for good."""
-    seal: Mapped[str | None]
+    seal: Mapped[str | None] = mapped_column(Sha256)
     """SHA-256 of the subject's content at that moment; None where the event is about no content."""
-    previous: Mapped[str]
-    hash: Mapped[str] = mapped_column(unique=True)
+    previous: Mapped[str] = mapped_column(Sha256)
+    hash: Mapped[str] = mapped_column(Sha256)
 
 
 class Alert(Base):

@@ -111,7 +111,7 @@ class Pages:
             ("/{number:action}", "GET", self.item),
             ("/{number:action}/decide", "POST", self.decide),
             ("/{number:action}/assign", "POST", self.assign),
-            ("/{rest}", "GET", self.nowhere),  # the last: what no other has matched
+            ("/{rest:path}", "GET", self.nowhere),  # the last: what no other has matched
         ):
             routes.add_api_route(path, self._endpoint(handler), methods=[method], include_in_schema=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,10 @@ from alembic.script import ScriptDirectory
 
 from blocks.ledger import Ledger, store
 from blocks.ledger.tables import Base
+from blocks.mail import Email
+from tasks import audit
 from tests.migrating import CONFIG, migrated
+from tests.work import add_work
 
 pytestmark = pytest.mark.both_databases
 
@@ -23,6 +27,7 @@ STATES = {"records": "done", "actions": "done"}
 """States that no migration changes: what 0003 judges again is tested by itself."""
 
 Row = dict[str, Any]
+MakeEmail = Callable[..., Email]
 
 
 def tables(ledger: Ledger) -> list[sa.Table]:
@@ -64,8 +69,14 @@ def rows(ledger: Ledger, names: dict[str, set[str]]) -> dict[str, list[Row]]:
         for table in made:
             if table.name in names:
                 columns = [column for column in table.columns if column.name in names[table.name]]
-                found[table.name] = [dict(row) for row in connection.execute(sa.select(*columns)).mappings()]
+                read = connection.execute(sa.select(*columns)).mappings()
+                found[table.name] = [{name: _as_digits(table, kept) for name, kept in row.items()} for row in read]
     return found
+
+
+def _as_digits(table: sa.Table, kept: Any) -> Any:
+    """What 0009 made bytes of, as before."""
+    return kept.hex() if table.name == "history" and isinstance(kept, bytes) else kept
 
 
 def fill(ledger: Ledger) -> dict[str, set[str]]:
@@ -106,6 +117,31 @@ def test_what_an_earlier_version_wrote_is_there_whole(ledger: Ledger, ledger_url
 
     migrated(ledger, revision)
     assert only(kept, rows(ledger, names)) == only(kept, before)
+
+
+class TestTheHistorysHashes:
+    """They are digits until 0008, and bytes from 0009 on."""
+
+    def test_they_vouch_for_the_same_rows(self, ledger: Ledger, email: MakeEmail) -> None:
+        add_work(ledger, email())
+        before = audit.verify(ledger)
+        for revision in ("0008", "head"):
+            migrated(ledger, revision)
+        after = audit.verify(ledger, expect=before.head.hash)
+        assert (after.passed, after.head, after.history) == (True, before.head, before.history)
+        add_work(ledger, email())
+        assert audit.verify(ledger, expect=before.head.hash).passed
+
+    @pytest.mark.parametrize("written", ["", "no hash", "AB" * 32, "é" * 64])
+    def test_what_is_none_does_not_keep_the_ledger_closed_and_is_found(
+        self, ledger: Ledger, email: MakeEmail, written: str
+    ) -> None:
+        add_work(ledger, email())
+        migrated(ledger, "0008")
+        with ledger.engine.connect() as connection, connection.begin():
+            connection.execute(sa.text("UPDATE history SET hash = :written WHERE id = 2"), {"written": written})
+        migrated(ledger, "head")
+        assert "history/2" in {finding.subject for finding in audit.verify(ledger).findings}
 
 
 def test_every_earlier_version_is_looked_at() -> None:

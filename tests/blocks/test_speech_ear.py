@@ -11,6 +11,8 @@ from blocks.speech import Ear, Transcript, Unreadable, Word, ear, wire
 from tests.blocks.children import is_alive, lying, pid_of, wait_for
 from tests.blocks.making_sound import silence, tone, tune, wav
 
+pytestmark = pytest.mark.slow
+
 BEEP = wav(tone(1))
 HEARD = Transcript("", 0.0, 1.0, (), ("no speech was heard in it",))
 

@@ -116,9 +116,10 @@ class Machine:
         token = self.api.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()["token"]
         self.api.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
 
-    def signoff(self, *arguments: str, given: str = "") -> Finished:
-        """Run `signoff ...`."""
-        return forked(self._mother, self.environment, *arguments, given=given)
+    def signoff(self, *arguments: str, given: str = "", cwd: Path = ROOT) -> Finished:
+        """Run `signoff ...`; with `cwd`, another checkout's."""
+        environment = self.environment if cwd == ROOT else self.environment | {"PYTHONPATH": str(cwd)}
+        return forked(self._mother, environment, *arguments, cwd=cwd, given=given)
 
     def prefect(self, *arguments: str) -> Finished:
         """Run `prefect ...`."""

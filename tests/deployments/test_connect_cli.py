@@ -266,6 +266,7 @@ def begin(shown: Terminal, mailbox: str = MAILBOX) -> str:
     return str(page)
 
 
+@pytest.mark.slow
 class TestInATerminal:
     def test_wrong_keys_then_right_ones_and_none_of_them_is_shown(self, watched: dict[str, str]) -> None:
         accounts = ("hubspot/mine", "stripe/mine", "slack/mine", "traces/mine")

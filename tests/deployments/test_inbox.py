@@ -425,7 +425,7 @@ class TestWhatIsRefused:
         (number,) = desk.put(reply(), forms=False)
         desk.as_if_with_forms()
         for path in ("decide", "assign"):
-            assert tom.get(f"/inbox/{number}/{path}?decision=approve").status_code == 405
+            assert tom.get(f"/inbox/{number}/{path}?decision=approve").status_code == 404
         for path in ("/inbox/together", "/inbox/undo", "/inbox/logout", "/inbox/enter"):
             assert tom.get(path).status_code == 404
         for method in ("HEAD", "PUT", "DELETE", "PATCH"):
@@ -464,7 +464,7 @@ class TestWhatIsRefused:
         assert inbox.holding.all() == []
 
     def test_what_is_no_action(self, tom: TestClient) -> None:
-        for number in ("999", "x", "-1", "1%00", "9" * 10, "9" * 20, "9" * 5000):
+        for number in ("999", "x", "-1", "1%00", "9" * 10, "9" * 20, "9" * 5000, "1/", "1/x", "x/1/decide"):
             answer = tom.get(f"/inbox/{number}")
             assert (answer.status_code, "Nothing is there" in answer.text) == (404, True), number
             assert post(tom, f"/inbox/{number}/decide", decision="approve").status_code in (404, 405, 409), number

@@ -234,6 +234,7 @@ class TestHalfWay:
         patch.setattr("deployments.new_unit.replace_file", failing(replace_file))
 
 
+@pytest.mark.slow
 class TestInATerminal:
     @pytest.fixture
     def shown(self, checkout: Path) -> Iterator[Terminal]:

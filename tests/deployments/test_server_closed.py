@@ -5,6 +5,8 @@ import pytest
 
 from tests.deployments.machinery import Machine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stranger(machine: Machine) -> httpx.Client:

@@ -49,7 +49,7 @@ def compute_anew(ledger: Ledger, *, since: int) -> None:
         tamper(
             ledger,
             "UPDATE history SET previous = :before, hash = :digest WHERE id = :id",
-            before=before, digest=digest, id=number,
+            before=bytes.fromhex(before), digest=bytes.fromhex(digest), id=number,
         )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ class TestTheHistory:
             row = session.get_one(History, number)
         forged = row.detail | {"approver": "Mallory"}
         digest = history.link(row.at, row.event, row.subject, forged, row.seal, row.previous)
-        tamper(ledger, "UPDATE history SET hash = :digest WHERE id = :id", digest=digest, id=number)
+        tamper(ledger, "UPDATE history SET hash = :digest WHERE id = :id", digest=bytes.fromhex(digest), id=number)
         with ledger.engine.connect() as connection, connection.begin():
             connection.execute(sa.update(History).where(History.id == number).values(detail=forged))
         assert set(found(ledger)) == {f"history/{number + 1}"}
@@ -155,6 +155,13 @@ class TestTheHistory:
         )
         tamper(ledger, copied)
         assert {"history/0", "history/1"} <= set(found(ledger))
+
+    @pytest.mark.usefixtures("work")
+    def test_a_hash_that_is_none_stops_no_work(self, ledger: Ledger, email: MakeEmail) -> None:
+        newest = audit.head(ledger).number
+        tamper(ledger, "UPDATE history SET hash = 'x' WHERE id = :id", id=newest)
+        add_work(ledger, email())
+        assert set(found(ledger)) == {f"history/{newest}"}
 
     def test_everything_deleted(self, ledger: Ledger, work: Work) -> None:
         tamper(ledger, "DELETE FROM history")
@@ -197,7 +204,7 @@ class TestNotedHeads:
             connection.execute(sa.update(Decision).where(Decision.id == work.decision).values(approver="Mallory"))
         with ledger.read() as session:
             seal = history.seal_of(session.get_one(Decision, work.decision))
-        tamper(ledger, "UPDATE history SET seal = :seal WHERE id = :id", seal=seal, id=number)
+        tamper(ledger, "UPDATE history SET seal = :seal WHERE id = :id", seal=bytes.fromhex(seal), id=number)
         compute_anew(ledger, since=number)
         assert found(ledger) == {}
         assert "computed anew" in found(ledger, noted.hash)["history"]

@@ -121,7 +121,7 @@ class TestMinutes:
         assert (found.now.used, found.now.mended, found.minutes.saved) == (1, 1, -1)
         assert (found.now.edit_rate, found.now.rejection_rate) == (1, 0)
 
-    @pytest.mark.parametrize("state", ["rejected", "failed", "expired"])
+    @pytest.mark.parametrize("state", ["rejected", "failed", "handled", "expired"])
     def test_so_is_one_of_which_a_part_came_to_nothing(self, books: Books, week: Week, state: str) -> None:
         books.record(NOW - DAY, BY_CARD, Wanted(state=state))
         found = week(ONE_SECOND)

@@ -17,7 +17,7 @@ MIGRATIONS = ROOT / "blocks" / "ledger" / "migrations" / "versions"
 TYPES = {"JSON": "JSON", "LargeBinary": "bytes", "Usd": "US dollars", "Utc": "time (UTC)", "String": "text"}
 TYPES |= {"Text": "text", "Integer": "whole number", "BigInteger": "whole number", "Boolean": "true or false"}
 TYPES |= {"Double": "number", "Float": "number", "DateTime": "time (UTC)", "Words": "text"}
-TYPES |= {"Vector": "embedding", "Stems": "stems"}
+TYPES |= {"Sha256": "hash", "Vector": "embedding", "Stems": "stems"}
 
 COMMON = {
     "id": "Its number.",

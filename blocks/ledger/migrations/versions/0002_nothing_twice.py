@@ -1,9 +1,11 @@
 """Reservations, the hash-chained history, alerts, circuits; what was redacted, and when."""
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
-from blocks.ledger.history import Entry, write
+from blocks.ledger import history
 
 revision = "0002"
 down_revision = "0001"
@@ -43,7 +45,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_reservations_workflow"), "reservations", ["workflow"], unique=False)
     op.create_index(op.f("ix_reservations_run_id"), "reservations", ["run_id"], unique=False)
-    op.create_table(
+    chain = op.create_table(
         "history",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -86,7 +88,10 @@ def upgrade() -> None:
     )
     # What is older than the chain is not in it: the first row says how far that goes.
     older = {table: op.get_bind().scalar(sa.text(f"SELECT max(id) FROM {table}")) or 0 for table in REDACTED}
-    write(op.get_bind(), [Entry("history begins", "ledger", {"older": older})])
+    at, detail = datetime.now(UTC), {"older": older}
+    digest = history.link(at, history.BEGINS, "ledger", detail, None, history.GENESIS)
+    first = {"at": at, "event": history.BEGINS, "subject": "ledger", "detail": detail}
+    op.bulk_insert(chain, [first | {"previous": history.GENESIS, "hash": digest}])
 
 
 def downgrade() -> None:
