@@ -9,6 +9,7 @@ from rich.text import Text
 
 from blocks.ledger import Alert, Ledger
 from deployments import views
+from deployments.running import is_try
 from tasks import alerts
 
 
@@ -49,6 +50,10 @@ def _when(alert: Alert) -> str:
 
 
 def _summary(found: Sequence[Alert], *, every: bool) -> str:
+    if not found and is_try():
+        return (
+            "No alert: the health check, which opens most of them, does not run in a try. `signoff doctor` looks now."
+        )
     if not found:
         return "There never was an alert." if every else "No alert is open."
     count = sum(alert.closed_at is None for alert in found)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import getpass
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from blocks.ledger import Action, Ledger, utcnow
-from deployments import awaited, views
-from deployments.cards import cards, prompt_of
+from deployments import awaited, comments, views
+from deployments.cards import cards
 from deployments.errors import CommandError
 from deployments.waiting import ui_url, waiting
-from tasks import approval_notices, approval_rules, approvals, lessons
+from tasks import approval_notices, approval_rules, approvals
 from tasks import assign as assigning
 from tasks import inbox as waiting_room
 from tasks.card import Stage
@@ -59,6 +59,7 @@ def decide(
     if len(chosen) > 1 and (body_file or changes):
         what = "--body-file replaces the text" if body_file else "--set changes values"
         raise CommandError(f"{what} of one action: give one number")
+    _refuse_slip(chosen, comment)
     if (len(chosen) > 1 or not ids) and not yes:
         _confirm(chosen, approve=approve)
     who, edits = approver or getpass.getuser(), _edits(body_file, changes)
@@ -85,8 +86,10 @@ def _end(
     decided = [action for action in chosen if errors[action.id] is None]
     if not as_json:
         _tell(outcomes, approve=approve)
-    for sentence in _misunderstood(decided, comment):
-        views.errors.print(f"signoff: {sentence}", markup=False, soft_wrap=True)
+    for wrong in comments.misunderstood((action.workflow for action in decided), comment):
+        views.errors.print(
+            f"signoff: decided, but the comment will teach nothing: {wrong}", markup=False, soft_wrap=True
+        )
     try:
         became = awaited.wait(ledger, decided) if wait else []
     except KeyboardInterrupt:
@@ -102,17 +105,9 @@ def _end(
     return 0 if is_well else 1
 
 
-def _misunderstood(decided: Sequence[Action], comment: str) -> Iterator[str]:
-    """What a comment names as the right label and no answer can be: nothing would be learnt of it."""
-    if not lessons.EXPLICIT.search(comment):
-        return
-    for workflow in dict.fromkeys(action.workflow for action in decided):
-        try:
-            wrong = lessons.hint(prompt_of(workflow), [comment]).wrong
-        except Exception:  # noqa: BLE001 - a prompt that somebody is writing: what was decided is decided
-            continue
-        if wrong:
-            yield f"decided, but the comment will teach nothing: {wrong}"
+def _refuse_slip(chosen: Sequence[Action], comment: str) -> None:
+    if wrong := comments.slip((action.workflow for action in chosen), comment):
+        raise CommandError(wrong)
 
 
 def _outcomes(chosen: Sequence[Action], errors: Mapping[int, approvals.ApprovalError | None]) -> list[dict[str, Any]]:
@@ -157,6 +152,7 @@ def approve_where(
         raise CommandError("nothing that waits matches this rule")
     if dry_run:
         return _show_matching(chosen, as_json=as_json)
+    _refuse_slip(chosen, comment)
     if not yes:
         _confirm(chosen, approve=True)
     who, numbers = approver or getpass.getuser(), [action.id for action in chosen]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import yaml
 
 import prompts
-from deployments.errors import unknown
+from deployments import their_errors, views
+from deployments.errors import CommandError, unknown
 from deployments.running import ROOT
 from prompts import Prompt
 from tasks import actions, flow_cards
@@ -26,13 +28,17 @@ def flow_files() -> list[Path]:
 
 
 def flow_modules() -> Iterator[ModuleType]:
-    """Every flow file, imported.
-
-    Raises:
-        CardError: a card is incomplete; the message names the fields.
-    """
+    """Every flow file that can be imported. What is wrong with another is told, once, and keeps none from its work."""
     for path in flow_files():
-        yield importlib.import_module(f"flows.{path.stem}")
+        try:
+            yield importlib.import_module(f"flows.{path.stem}")
+        except Exception as error:  # noqa: BLE001 - the builder's own code
+            _left_out(path.stem, their_errors.text_of(error))
+
+
+@cache
+def _left_out(workflow: str, why: str) -> None:
+    views.errors.print(f"signoff: {workflow.replace('_', '-')} is left out: {why}", markup=False, soft_wrap=True)
 
 
 def cards() -> list[Card]:
@@ -41,22 +47,36 @@ def cards() -> list[Card]:
 
 
 def declared_deployments() -> list[dict[str, Any]]:
-    """The entries of prefect.yaml."""
-    found: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    return found
+    """The entries of prefect.yaml.
+
+    Raises:
+        CommandError: it cannot be read; the message says where.
+    """
+    try:
+        found = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise CommandError(f"prefect.yaml cannot be read: {' '.join(str(error).split())}") from None
+    entries = found.get("deployments") if isinstance(found, dict) else None
+    if not isinstance(entries, list):
+        raise CommandError("prefect.yaml has no list `deployments`: each workflow has its entry there")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or not entry.get("name"):
+            raise CommandError(f"prefect.yaml: entry {number} of its deployments has no name")
+    return entries
 
 
 def card_of(workflow: str) -> Card:
-    """The card of a workflow, by its name or its file's.
+    """The card of a workflow, by its name or its file's. What is wrong with another workflow does not matter here.
 
     Raises:
         CommandError: there is none of that name; the message lists those that there are.
+        Exception: whatever its file raises.
     """
-    found = {card.workflow: card for card in cards()}
-    try:
-        return found[workflow.replace("_", "-")]
-    except KeyError:
-        raise unknown("workflow", workflow, sorted(found)) from None
+    names = workflow_names()
+    if (name := workflow.replace("_", "-")) not in names:
+        raise unknown("workflow", workflow, names)
+    card: Card = importlib.import_module(f"flows.{name.replace('-', '_')}").CARD
+    return card
 
 
 def workflow_names() -> list[str]:

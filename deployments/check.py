@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 from prefect import Flow
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -22,7 +23,8 @@ from blocks.gmail import MESSAGE_FIELDS
 from blocks.ledger import Ledger
 from deployments import alerts, triggers, views
 from deployments.cards import declared_deployments, flow_files
-from deployments.running import ROOT
+from deployments.running import ROOT, no_server
+from deployments.their_errors import text_of
 from prompts.cases import without_case
 from tasks.card import Card, CardError
 
@@ -52,7 +54,13 @@ def check(*, offline: bool) -> int:
     declared = declared_deployments()
     findings = [look_at(path, declared) for path in flow_files()]
     cards = [finding.card for finding in findings if finding.card]
-    missing = {} if offline else not_connected(cards)
+    missing: dict[str, list[str]] = {}
+    pretend, away = "", ""
+    if not offline:
+        try:
+            missing, pretend = not_connected(cards), still_pretend(cards)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            away = f"{no_server()}. Without one no account can be looked at: `signoff check --offline` leaves them out"
     for finding in findings:
         if finding.card:
             finding.missing = [name for name, workflows in missing.items() if finding.card.workflow in workflows]
@@ -68,15 +76,15 @@ def check(*, offline: bool) -> int:
     for credential, workflows in missing.items():
         said = f"{credential} is not connected, which {', '.join(workflows)} cannot run without"
         views.errors.print(f"{said}: signoff connect {credential}", markup=False, soft_wrap=True)
-    if not offline and (pretend := still_pretend(cards)):
-        views.errors.print(pretend, markup=False, soft_wrap=True)
+    for said in filter(None, (pretend, away)):
+        views.errors.print(f"signoff: {said}", markup=False, soft_wrap=True)
     lost = list(without_a_flow(declared))
     wrong = [] if lost else list(triggers.problems(triggers.TRIGGERS, declared))  # it loads the flows that they start
     for problem in wrong:
         views.errors.print(f"deployments/triggers.py: {problem}", markup=False, soft_wrap=True)
     for problem in lost:
         views.errors.print(f"prefect.yaml: {problem}", markup=False, soft_wrap=True)
-    return 1 if wrong or lost or missing or any(finding.problems for finding in findings) else 0
+    return 1 if wrong or lost or missing or away or any(finding.problems for finding in findings) else 0
 
 
 def without_a_flow(deployments: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -105,6 +113,9 @@ def look_at(path: Path, deployments: list[dict[str, Any]]) -> Finding:
     except ValidationError as error:  # a part of the card, which does not know whose it is
         finding.problems += [_readable(error.title, problem) for problem in error.errors()]
         return finding
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are looked at
+        finding.problems.append(f"it cannot be imported: {text_of(error)}")
+        return finding
     finding.problems += _deployment_problems(name, deployments)
     found = getattr(module, name, None)
     if not isinstance(found, Flow) or found.name != name.replace("_", "-"):
@@ -130,6 +141,9 @@ def _card_problems(module: ModuleType, finding: Finding) -> Iterator[str]:
         unseen = without_case(prompt)
     except (prompts.PromptError, prompts.CaseError) as error:
         yield str(error)
+        return
+    except Exception as error:  # noqa: BLE001 - answer.py is the builder's own code, too
+        yield f"its prompt cannot be loaded: {text_of(error)}"
         return
     if unseen:
         finding.warnings.append(

@@ -26,7 +26,7 @@ from deployments import triggers
 from deployments.cards import declared_deployments, flow_files
 from deployments.check import Finding, look_at, still_pretend
 from deployments.evidence import assessed
-from deployments.running import HOME
+from deployments.running import HOME, NOBODY, is_try, no_server
 from deployments.stack import POOL
 from tasks import alerts, credentials, health
 from tasks.card import Card
@@ -73,6 +73,8 @@ def server() -> list[Line]:
         return [
             Line(Level.BROKEN, "server", "no Prefect server is named: run this in the checkout, or start signoff up")
         ]
+    if url == NOBODY:
+        return [Line(Level.BROKEN, "server", no_server())]
     try:
         with get_client(sync_client=True) as client:
             version = client.request("GET", "/admin/version").json()
@@ -100,6 +102,8 @@ def deployments() -> list[Line]:
     with get_client(sync_client=True) as client:
         there = {each.name: each for each in client.read_deployments(limit=PAGE)}
     declared = {entry["name"]: entry for entry in declared_deployments()}
+    if is_try():  # which puts up one workflow, without its schedule
+        declared = {name: {**entry, "schedules": []} for name, entry in declared.items() if name in there}
     problems: dict[tuple[Level, str], list[str]] = {}
     for name, entry in declared.items():
         for problem in _problems(entry, there.get(name)):

@@ -45,6 +45,7 @@ def retry(action_id: int, *, by: str | None) -> int:
         views.say(f"       Tried once it is not in shadow any more: signoff stage {workflow} gated")
     else:
         views.say(f"       The next run tries it again: signoff run {workflow}")
+        views.say("       It sends what was approved: a change in the flow does not reach it.")
     return 0
 
 

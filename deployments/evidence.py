@@ -17,6 +17,7 @@ from blocks.models import version_of
 from deployments import views
 from deployments.cards import card_of
 from deployments.errors import CommandError, unknown
+from deployments.running import is_try
 from tasks import evidence, retrieval_eval
 from tasks.card import Card, Stage
 from tasks.evidence import Assessment, Line
@@ -41,6 +42,8 @@ def show(name: str, *, as_json: bool) -> int:
     views.prose(_next(card, found, stage))
     if line := _library(store, card):
         views.prose(line)
+    if is_try():
+        views.prose("This is the try's own ledger, which began empty: what was evaluated before is not in it.")
     for change in evidence.changes(store, card.workflow, 5):
         say(
             f"  {change.created_at:%Y-%m-%d %H:%M}  {change.prompt_version}  {change.previous} -> {change.stage}: "

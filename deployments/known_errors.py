@@ -31,10 +31,20 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         sys.stderr.write(f"signoff: {no_server()}\n")
         return 1
     except known() as error:
-        from deployments.views import printable  # what it names may come from outside: a file's name, an e-mail's
+        return _say(str(error))
+    except Exception as error:
+        from deployments.their_errors import told
 
-        sys.stderr.write(f"signoff: {printable(str(error), lines=True)}\n")
-        return 1
+        if text := told(error):  # in a builder's flow or prompt: the line is what they need
+            return _say(text)
+        raise
+
+
+def _say(text: str) -> int:
+    from deployments.views import printable  # what it names may come from outside: a file's name, an e-mail's
+
+    sys.stderr.write(f"signoff: {printable(text, lines=True)}\n")
+    return 1
 
 
 # Python asks for an except clause's classes only when something was raised: no command pays for these imports.

@@ -201,7 +201,7 @@ def _tell(made: Unit) -> None:
     """What is there, and what to do now."""
     module = new_names.module_of(made.name)
     views.say(
-        f"\n{made.name} is there. `signoff check` finds nothing wrong with it.\n"
+        f"\n{made.name} is there. `signoff check --offline` finds nothing wrong with it.\n"
         f"  flows/{module}.py\n"
         "      its card; what it reads, and in decide() what it does about it\n"
         f"  prompts/{module}/\n"

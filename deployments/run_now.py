@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from uuid import UUID
 
+import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from blocks.ledger import Action, Ledger, utcnow
 from deployments import views
 from deployments.cards import declared_deployments
 from deployments.errors import CommandError, unknown
+from deployments.running import command_name
 from deployments.waiting import ui_url
+from tasks.plain import counted
 
 LOOK_SECONDS = 0.5
 
@@ -26,7 +31,7 @@ def run(name: str, *, limit: int | None, wait: bool) -> int:
     Raises:
         CommandError: there is no such deployment, or it takes no such limit.
     """
-    wanted = name.replace("_", "-")
+    wanted, since = name.replace("_", "-"), utcnow()
     parameters = {} if limit is None else {"limit": limit}
     with get_client(sync_client=True) as client:
         try:
@@ -48,6 +53,8 @@ def run(name: str, *, limit: int | None, wait: bool) -> int:
             started = _started(client, deployment.id, parameters, wanted)
     said = f": {state.message}" if state.message else ""
     views.console.print(f"It ended as {state.name}{said}", markup=False, soft_wrap=True)
+    if failed := _failed(wanted, since):
+        views.say(f"{counted(failed, 'action')} failed on the way, and why: {command_name()} ledger failed")
     return 0 if state.is_completed() else 1
 
 
@@ -55,6 +62,13 @@ def _started(client: SyncPrefectClient, deployment_id: UUID, parameters: dict[st
     run_id = client.create_flow_run_from_deployment(deployment_id, parameters=parameters).id
     views.say(f"{name} was started: {ui_url()}/runs/flow-run/{run_id}")
     return run_id
+
+
+def _failed(workflow: str, since: datetime) -> int:
+    """How many of a workflow's actions have failed for good since then."""
+    mine = sa.and_(Action.workflow == workflow, Action.state == "failed", Action.updated_at >= since)
+    with Ledger.open().read() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(Action).where(mine)) or 0
 
 
 def _found_another(state: State[object]) -> bool:

@@ -13,6 +13,7 @@ from blocks.webhook_events import at_path
 from deployments.cards import declared_deployments
 from deployments.errors import CommandError
 from deployments.running import ROOT
+from deployments.their_errors import text_of
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,11 @@ def _does_not_fit(trigger: Trigger, entry: Mapping[str, Any]) -> Iterator[str]:
     limit = entry.get("concurrency_limit")
     if isinstance(limit, Mapping) and limit.get("collision_strategy") == "CANCEL_NEW":
         yield f"{name}: prefect.yaml cancels its new runs while one is on, and the event would be lost: say ENQUEUE"
-    unknown = set(trigger.parameters) - _parameters(str(entry["entrypoint"]))
+    try:
+        unknown = set(trigger.parameters) - _parameters(str(entry["entrypoint"]))
+    except SyntaxError as error:
+        yield f"{name}: {text_of(error)}"
+        return
     if unknown:
         yield f"{name}: the flow has no parameter {', '.join(sorted(unknown))}"
 
@@ -117,7 +122,7 @@ def _does_not_fit(trigger: Trigger, entry: Mapping[str, Any]) -> Iterator[str]:
 def _parameters(entrypoint: str) -> set[str]:
     """The parameters of a flow function, by its source: importing all flows takes seconds."""
     file, _, function = entrypoint.partition(":")
-    tree = ast.parse((ROOT / Path(file)).read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / Path(file)).read_text(encoding="utf-8"), str(ROOT / file))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function:
             return {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from blocks.ledger import Record
-from deployments.try_errors import told
+from deployments.their_errors import told
 from prompts import Prompt
 from prompts.cases import label_fields
 

@@ -201,7 +201,7 @@ class _Try(Show):
     def _tell(self, error: Exception) -> bool:
         """Say where in the builder's files the error is; False when it is not theirs to mend there."""
         from deployments.known_errors import known
-        from deployments.try_errors import told
+        from deployments.their_errors import told
 
         text = None if isinstance(error, known()) else told(error)
         if text:
@@ -233,7 +233,7 @@ class _Try(Show):
     def _run(self, unit: _Unit) -> list[str]:
         """Run it; what was wrong with the builder's own code."""
         from deployments.known_errors import known
-        from deployments.try_errors import heard, told
+        from deployments.their_errors import heard, told
         from tasks.plain import counted
 
         takes_limit = "limit" in inspect.signature(unit.function.fn).parameters

@@ -194,10 +194,10 @@ def _case(prompt: Prompt, expected: type[BaseModel], line: str, at: str, split: 
     missing = prompt.variables - found.inputs.keys()
     unknown = found.inputs.keys() - prompt.variables
     if missing or unknown:
-        what = (
-            f"lacks {', '.join(sorted(missing))}" if missing else f"has {', '.join(sorted(unknown))}, which is unknown"
-        )
-        raise CaseError(f"{at}: case {found.name} {what}: its inputs are {', '.join(sorted(prompt.variables))}")
+        lacks = f"lacks {', '.join(sorted(missing))}" if missing else ""
+        has = f"has {', '.join(sorted(unknown))}, which the prompt does not name" if unknown else ""
+        named = f"prompts/{prompt.name}/prompt.md names {', '.join(sorted(prompt.variables))}"
+        raise CaseError(f"{at}: case {found.name} {' and '.join(filter(None, (lacks, has)))}; {named}")
     if not found.expect:
         raise CaseError(f"{at}: case {found.name} expects nothing; name at least one field of the answer")
     if wrong := _refusal(expected, found.expect):

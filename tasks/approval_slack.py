@@ -343,6 +343,15 @@ def _several(sights: Sequence[Sight]) -> tuple[str, list[dict[str, Any]]]:
     return said, [*blocks, {"type": "actions", "elements": [_open(None)]}] if waiting else blocks
 
 
+BECAME = {
+    "done": "It is done",
+    "failed": "It was not done",
+    "handled": "It failed, and was done by hand",
+    "unknown": "Nobody can tell whether it was done",
+}
+"""What became of what was approved, once that is known."""
+
+
 def outcome(sight: Sight) -> str:
     """What became of an action, in words: `Approved by mara@dockwell.example on 27 Nov 10:03 UTC, with changes`."""
     found = sight.decision
@@ -351,7 +360,9 @@ def outcome(sight: Sight) -> str:
     who = {BY_CARD: " by the card's own rule", "": ""}.get(found.approver, f" by {found.approver}")
     changed = ", with changes" if found.edited else ""
     said = f": {one_line(found.comment)}" if found.comment else ""
-    return f"{found.verdict.capitalize()}{who} on {found.created_at:%d %b %H:%M} UTC{changed}{said}"
+    became = f". {BECAME[sight.state]}" if sight.state in BECAME else ""
+    why = f": {one_line(sight.reason)}" if became and sight.reason and sight.state != "done" else ""
+    return f"{found.verdict.capitalize()}{who} on {found.created_at:%d %b %H:%M} UTC{changed}{said}{became}{why}"
 
 
 def _buttons(sight: Sight, *, buttons: bool, approvable: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -46,10 +47,11 @@ NOBODY = ("", TAKEN_BACK["approver"])
 Kind = Literal["correction", "edit", "by hand", "confirmation"]
 KINDS_IN_ORDER: tuple[Kind, ...] = ("correction", "edit", "by hand", "confirmation")
 
-EXPLICIT = re.compile(r"(?<!\w)([A-Za-z_]\w*)\s*[=:]\s*([\w-]+(?: [\w-]++(?!\s*[=:]))*)")
+EXPLICIT = re.compile(r"(?<!\w)([A-Za-z_]\w*)\s*([=:])\s*([\w-]+(?: [\w-]++(?!\s*[=:]))*)")
 NEGATION = re.compile(
     r"\b(?:not?|never|neither|nor|isn['’]?t|kein\w*|nicht|pas|jamais|nunca)\b|n['’]t\b", re.IGNORECASE
 )
+CLAUSE = re.compile(r"[.,;:!?\n]")
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ def _lesson(source: Source, prompt: Prompt, record: Record, decided: Decided) ->
         named = said.expect or (hinted(prompt, (d.comment for d in rejections), labels) if not said.wrong else {})
         if not named or said.wrong:
             return Doubt(source, record, "; ".join(filter(None, (_verdict(rejections), said.wrong))))
-        return Lesson(source, record, _kind(labels, named), named, _verdict(rejections))
+        approved = (f"{d.approver} approved the {_noun(a)}" for a, d in decided if d.verdict == "approved")
+        return Lesson(source, record, _kind(labels, named), named, "; ".join([_verdict(rejections), *approved]))
     # What the model itself left to a person was not put to anybody as right: only what the reviewer says counts.
     expect = {**({} if record.sure is False else labels), **said.expect}
     texts = _edited(prompt, record, decided)
@@ -229,9 +232,12 @@ def _verdict(rejections: Sequence[Decision]) -> str:
 def _approval(decided: Decided) -> str:
     edited = next((pair for pair in decided if pair[1].edited), None)
     action, decision = edited or decided[0]
-    noun = KINDS[action.kind].noun if action.kind in KINDS else action.kind
-    what = f"changed the {noun}" if edited else "approved it as it was"
+    what = f"changed the {_noun(action)}" if edited else "approved it as it was"
     return f"{decision.approver} {what}" + (f": “{decision.comment}”" if decision.comment else "")
+
+
+def _noun(action: Action) -> str:
+    return KINDS[action.kind].noun if action.kind in KINDS else action.kind
 
 
 def _edited(prompt: Prompt, record: Record, decided: Decided) -> dict[str, str]:
@@ -269,22 +275,35 @@ class Hint:
 
     expect: dict[str, Any]
     wrong: str = ""
+    is_slip: bool = False
+    """Whether somebody wrote `field=value` and slipped, so that what they meant can still be asked."""
 
 
 def hint(prompt: Prompt, comments: Iterable[str]) -> Hint:
     """What reviewers name by `field=value`, such as `intent=support`."""
     fields = choices(prompt)
     named: dict[str, Any] = {}
-    for name, said in (found.groups() for comment in comments for found in EXPLICIT.finditer(comment)):
-        if name.lower() not in fields:
-            continue
-        value = _value(fields[name.lower()], said)
-        if value is None:
-            offered = ", ".join(map(str, fields[name.lower()]))
-            return Hint({}, f"{name.lower()} cannot be {said}; it can be {offered}")
-        if named.setdefault(name.lower(), value) != value:
-            return Hint({}, f"{name.lower()} cannot be {named[name.lower()]} and {value}")
+    for comment in comments:
+        for found in EXPLICIT.finditer(comment):
+            name, is_slip, said = found[1].lower(), found[2] == "=", found[3]
+            if name not in fields:
+                if is_slip and _is_meant(fields, name, said):
+                    return Hint({}, f"there is no {found[1]}; the answer has {', '.join(fields)}", is_slip)
+                continue
+            if NEGATION.search(CLAUSE.split(comment[: found.start()])[-1]):
+                return Hint({}, f"it says what the {name} is not; say what it is")
+            value = _value(fields[name], said)
+            if value is None:
+                offered = ", ".join(map(str, fields[name]))
+                return Hint({}, f"{name} cannot be {said}; it can be {offered}", is_slip)
+            if named.setdefault(name, value) != value:
+                return Hint({}, f"{name} cannot be {named[name]} and {value}", is_slip)
     return Hint(named)
+
+
+def _is_meant(fields: Mapping[str, Sequence[Any]], name: str, said: str) -> bool:
+    """Whether what is no field is a slip of one: a name that is nearly one, or a label of one."""
+    return bool(get_close_matches(name, fields, n=1)) or any(_value(values, said) for values in fields.values())
 
 
 def hinted(prompt: Prompt, comments: Iterable[str], answered: Mapping[str, Any]) -> dict[str, Any]:

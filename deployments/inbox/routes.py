@@ -19,6 +19,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from blocks.ledger import LedgerUnavailable
+from deployments import comments
 from deployments.inbox import render
 from deployments.inbox.held import HeldAlready
 from deployments.inbox.requests import (
@@ -200,6 +201,7 @@ class Pages:
         sight = self._shown(session, number, values.get("digest", ""))
         if approve and sight.unreadable:
             raise Refused(409, sight.unreadable)
+        self._refuse_slip([sight.row.workflow], values)
         edits = self._edits(sight, values) if approve else {}
         held = self._inbox.holding.hold(
             session.person,
@@ -228,6 +230,7 @@ class Pages:
             chosen[row.id] = digest
         if not chosen:
             raise Refused(422, "nothing is chosen: mark what you mean first")
+        self._refuse_slip([waiting[number].workflow for number in chosen], values)
         first = waiting[next(iter(chosen))]
         said = first.title if len(chosen) == 1 else f"{first.title} and {len(chosen) - 1} more"
         comment = values.get("comment", "").strip()
@@ -304,6 +307,10 @@ class Pages:
         return Response(render.static(name), media_type=render.STATIC[name], headers=headers)
 
     # What the handlers share.
+
+    def _refuse_slip(self, workflows: Sequence[str], values: Mapping[str, str]) -> None:
+        if wrong := comments.slip(workflows, values.get("comment", "")):
+            raise Refused(422, wrong)
 
     def _session(self, request: Request) -> Session | None:
         session = self._inbox.sessions.read(request.cookies.get(COOKIE, ""))

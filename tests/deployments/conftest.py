@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from deployments import try_errors, views
+from deployments import their_errors, views
 from deployments.cli import app
 from deployments.known_errors import exit_code_of
 from deployments.machine import HOST
@@ -51,8 +51,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 @pytest.fixture
 def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A flow file of a builder's, in a checkout that holds nothing else; the file is not there yet."""
-    monkeypatch.setattr(try_errors, "ROOT", tmp_path)
-    monkeypatch.setattr(try_errors, "THEIRS", (tmp_path / "flows", tmp_path / "prompts"))
+    monkeypatch.setattr(their_errors, "ROOT", tmp_path)
+    monkeypatch.setattr(their_errors, "THEIRS", (tmp_path / "flows", tmp_path / "prompts"))
     file = tmp_path / "flows" / "new_one.py"
     file.parent.mkdir()
     return file

@@ -65,20 +65,24 @@ def test_a_refusal_by_the_vendor_is_told_to_whoever_waits(triaged: Machine) -> N
 
 def test_a_comment_that_names_no_label_is_told(triaged: Machine) -> None:
     action = triaged.waiting()
-    done = triaged.signoff("approvals", "reject", str(action.id), "--as", "Ben", "--comment", "intent=suport")
+    reject = ("approvals", "reject", str(action.id), "--as", "Ben", "--comment")
+    said = triaged.signoff(*reject, "intent=suport").refused()
+    assert "nothing was decided: intent cannot be suport; it can be demo_request, support" in said
+    assert triaged.decision(action.id) is None
+    done = triaged.signoff(*reject, "intent: suport")
     assert done.code == 0
     assert "the comment will teach nothing: intent cannot be suport; it can be demo_request, support" in done.err
-    assert triaged.decision(action.id).comment == "intent=suport"  # type: ignore[union-attr]
+    assert triaged.decision(action.id).comment == "intent: suport"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["flows/lead_triage.py", "prompts/lead_triage/answer.py"])
 def test_what_somebody_is_writing_keeps_no_decision_back(triaged: Machine, tmp_path: Path, name: str) -> None:
     action, checkout = triaged.waiting(), copied_to(tmp_path / "checkout")
     (checkout / name).write_text("def half_a_line(")
-    arguments = ("approvals", "reject", str(action.id), "--as", "Ben", "--comment", "intent=suport")
+    arguments = ("approvals", "reject", str(action.id), "--as", "Ben", "--comment", "intent: suport")
     done = triaged.signoff(*arguments, cwd=checkout)
     assert (done.code, "Traceback" in done.err) == (0, False), done.err
-    assert triaged.decision(action.id).comment == "intent=suport"  # type: ignore[union-attr]
+    assert triaged.decision(action.id).comment == "intent: suport"  # type: ignore[union-attr]
 
 
 def test_a_second_approval_is_refused(triaged: Machine) -> None:

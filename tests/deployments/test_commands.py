@@ -192,7 +192,61 @@ class TestCheck:
         assert done.code == 0, done.out + done.err
 
     def test_without_a_server_it_says_so(self, forked: Signoff, environment: dict[str, str]) -> None:
-        assert "no Prefect server answers" in forked(environment, "check").refused()
+        done = forked(environment, "check")
+        assert done.code == 1
+        assert "lead-triage" in done.out
+        assert "no Prefect server answers" in done.err
+        assert "`signoff check --offline` leaves them out" in done.err
+
+    @pytest.mark.parametrize(
+        ("file", "line"),
+        [
+            ("flows/lead_triage.py", "import no_such_module"),
+            ("flows/lead_triage.py", "half = ["),
+            ("prompts/lead_triage/answer.py", "half = ["),
+            ("prompts/lead_triage/answer.py", "no_such_name"),
+        ],
+    )
+    def test_what_cannot_be_imported_is_named_and_the_others_are_looked_at(
+        self, signoff: Signoff, checkout: Path, file: str, line: str
+    ) -> None:
+        number = len((checkout / file).read_text().splitlines()) + 1
+        with (checkout / file).open("a") as broken:
+            broken.write(f"{line}\n")
+        done = signoff("check", "--offline")
+        assert done.code == 1
+        assert f"{file}, line {number}: " in done.err
+        assert "Traceback" not in done.err
+        assert "support-answer" in done.out
+        assert "1 problem" in done.out
+
+    @pytest.mark.parametrize(
+        ("before", "after", "said"),
+        [
+            ("  - name: lead-triage\n", "  - nam: lead-triage\n", "of its deployments has no name"),
+            ("deployments:\n", "deployments: [\n", "prefect.yaml cannot be read: "),
+            ("deployments:\n", "deploymentz:\n", "prefect.yaml has no list `deployments`"),
+        ],
+    )
+    def test_what_is_wrong_with_prefect_yaml_is_one_line(
+        self, signoff: Signoff, checkout: Path, before: str, after: str, said: str
+    ) -> None:
+        file = checkout / "prefect.yaml"
+        text = file.read_text()
+        assert before in text
+        file.write_text(text.replace(before, after, 1))
+        assert said in signoff("check", "--offline").refused()
+
+    def test_a_file_that_is_being_written_keeps_no_other_workflow_from_its_commands(
+        self, signoff: Signoff, checkout: Path
+    ) -> None:
+        with (checkout / "flows" / "ticket_sorting.py").open("w") as broken:
+            broken.write('"""Sorts tickets."""\nCARD = Card(\n')
+        for command in (("report",), ("cases", "lead_triage"), ("shadow", "lead-triage")):
+            done = signoff(*command)
+            assert (done.code, "Traceback" in done.err) == (0, False), (command, done.err)
+        assert "ticket-sorting is left out: flows/ticket_sorting.py, line 2: SyntaxError" in signoff("report").err
+        assert "flows/ticket_sorting.py, line 2: SyntaxError" in signoff("shadow", "ticket-sorting").err
 
     @pytest.mark.parametrize(
         ("line", "instead", "named"),

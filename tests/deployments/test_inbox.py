@@ -529,6 +529,38 @@ class TestDeciding:
         assert why in refused(decide(tom, desk, number, **form), status)
         assert inbox.holding.all() == []
 
+    def test_a_comment_with_a_slip_decides_nothing(self, tom: TestClient, desk: Desk, inbox: Inbox) -> None:
+        one, other = desk.put(reply(), note(), forms=False)
+        desk.as_if_with_forms()
+        said = "nothing was decided: intent cannot be suport"
+        assert said in refused(decide(tom, desk, one, comment="intent=suport", decision="reject"), 422)
+        chosen = f"{other}:{desk.action(other).digest}"
+        together = post(tom, "/inbox/together", decision="reject", chosen=chosen, comment="urgncy=high")
+        assert "nothing was decided: there is no urgncy" in refused(together, 422)
+        assert inbox.holding.all() == []
+        assert decide(tom, desk, one, comment="intent: suport", decision="reject").status_code == 200
+
+    @pytest.mark.parametrize(
+        ("state", "reason", "said"),
+        [
+            ("done", None, ". It is done"),
+            ("failed", "HubSpot says no", ". It was not done: HubSpot says no"),
+            ("handled", "Ann did it", ". It failed, and was done by hand: Ann did it"),
+            ("unknown", "its run died", ". Nobody can tell whether it was done: its run died"),
+        ],
+    )
+    def test_what_became_of_it_is_on_its_page(
+        self, tom: TestClient, desk: Desk, ledger: Ledger, state: str, reason: str | None, said: str
+    ) -> None:
+        (number,) = desk.put(reply(), forms=False)
+        with ledger.write() as session:
+            action = session.get_one(Action, number)
+            session.add(Decision(action_id=number, verdict="approved", approver=TOM, payload={}, digest=action.digest))
+            action.state, action.reason = state, reason
+        page = tom.get(f"/inbox/{number}").text
+        assert f"Approved by {TOM}" in page
+        assert said in page
+
     def test_what_has_no_form_or_cannot_be_read_waits(self, tom: TestClient, desk: Desk, ledger: Ledger) -> None:
         first, second = desk.put(reply(), note(), forms=False)
         assert "has no form yet" in refused(decide(tom, desk, first), 409)

@@ -71,7 +71,7 @@ class TestWithNobodyThere:
         for like in EVERY:
             done = signoff("new", f"like-{like}", "--like", like, "--yes")
             assert done.code == 0, done.out + done.err
-            assert f"like-{like} is there. `signoff check` finds nothing wrong with it." in done.out
+            assert f"like-{like} is there. `signoff check --offline` finds nothing wrong with it." in done.out
             assert max(map(len, done.out.splitlines())) <= 80
         contract = checkout / "tests" / "test_contracts.py"
         contract.parent.mkdir(exist_ok=True)
@@ -253,7 +253,7 @@ class TestInATerminal:
         shown.answer("less than .0.50 a run.*> ", "")
         shown.answer("And a month.*> ", "")
         shown.answer("chooses from: problem, question, billing, wish.*> ", "problem=bug")
-        shown.see("ticket-tagging is there. `signoff check` finds nothing wrong with it.")
+        shown.see("ticket-tagging is there. `signoff check --offline` finds nothing wrong with it.")
         assert shown.end() == 0
         assert max(map(len, shown.seen.splitlines())) <= 80
         flow = (checkout / "flows" / "ticket_tagging.py").read_text(encoding="utf-8")

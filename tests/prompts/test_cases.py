@@ -80,7 +80,7 @@ class TestReading:
             ("{", "f:1: Invalid JSON"),
             (line().replace('"name": "one", ', ""), "f:1: name: Field required"),
             (line().replace('"name"', '"nam": 1, "name"'), "f:1: nam: Extra inputs"),
-            (line(extra=1), "case one has extra, which is unknown"),
+            (line(extra=1), "case one has extra, which the prompt does not name"),
             (line().replace('"sender": "person1@example.com", ', ""), "case one lacks sender"),
             (line(expect={"intent": "nothing"}), "expects what no answer can be: intent: Input should be"),
             (line(expect={"mood": "good"}), "expects what no answer can be: mood: Extra inputs"),

@@ -245,6 +245,27 @@ class TestComments:
         assert found.wrong.startswith("intent cannot be ")
 
     @pytest.mark.parametrize(
+        ("comment", "wrong", "is_slip"),
+        [
+            ("intent=sales", "intent cannot be sales; it can be demo_request, ", True),
+            ("intent: sales", "intent cannot be sales; it can be ", False),
+            ("urgncy=high", "there is no urgncy; the answer has intent, urgency", True),
+            ("topic=support", "there is no topic; the answer has ", True),
+            ("order=1234, thanks", "", False),
+            ("topic: support", "", False),
+            ("please do not put intent=other here", "it says what the intent is not", False),
+            ("not this, but intent=other", "", False),
+        ],
+    )
+    def test_a_slip_is_not_taken_for_something_else(
+        self, prompt: Prompt, comment: str, wrong: str, is_slip: bool
+    ) -> None:
+        found = hint(prompt, [comment])
+        assert found.wrong.startswith(wrong)
+        assert bool(found.wrong) == bool(wrong)
+        assert found.is_slip == is_slip
+
+    @pytest.mark.parametrize(
         ("comment", "named"),
         [
             ("Support!", {"intent": "support"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.try_errors import heard, told
+from deployments.their_errors import heard, told
 
 
 def error_of(file: Path, source: str, **names: object) -> Exception:

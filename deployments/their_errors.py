@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deployments.running import ROOT
+from tasks.card import CardError
 
 THEIRS = (ROOT / "flows", ROOT / "prompts")
 """Where a workflow's own code stands."""
+
+
+def text_of(error: Exception) -> str:
+    """The same on one line, for any error: where it was made if that is in the builder's own files; what it says."""
+    if isinstance(error, CardError):  # it says which card's which field
+        return " ".join(str(error).split())
+    return (told(error) or f"{type(error).__name__}: {error}").partition("\n")[0]
 
 
 def told(error: BaseException) -> str | None:
