@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from blocks import guard, hubspot_deals, hubspot_tickets
 from blocks.connecting import Connecting
 from blocks.hubspot_deals import Deal, DealContact, Happened
-from blocks.hubspot_parts import Object, Paging, with_properties
+from blocks.hubspot_parts import Object, Paging, sentence, with_properties
 from blocks.hubspot_tickets import NOTE_TO_TICKET, Listed, Ticket
 from blocks.shape import AnyId, CamelPart, Part, Shape
 from blocks.vendor import Failures, Once, without_frames
@@ -278,7 +278,7 @@ class HubSpot(Block):
         reply = UPSERTS_SHAPE.read(raw, "upsert contact", write=True)
         if not reply.results:
             # A batch that fails as a whole still comes back as a success (207), with the reasons inside.
-            said = "; ".join(error.message for error in reply.errors or ())
+            said = "; ".join(sentence(error.message) for error in reply.errors or ())
             raise self._failures().error("upsert contact", said or "no contact came back", permanent=True)
         return UPSERTED_SHAPE.read(reply.results[0], "upsert contact", write=True).id
 
@@ -558,7 +558,7 @@ class HubSpot(Block):
             raise self._failures().unreadable(operation, response.data, write=write) from None
 
     def _failures(self) -> Failures:
-        return Failures("hubspot", (self.access_token,), WAYS_OUT)
+        return Failures("hubspot", (self.access_token,), WAYS_OUT, sentence)
 
     def _build_client(self) -> "Client":
         from hubspot import HubSpot as Client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, create_model
@@ -57,3 +58,24 @@ def with_properties(base: type[K], types: dict[str, Any]) -> type[K]:
     kind = create_model("_Read", __base__=base, properties=(properties, ...))
     kind.known = base.known - {"properties"} | {*ALWAYS}
     return kind
+
+
+def sentence(message: str) -> str:
+    """HubSpot's message without the JSON in it: a list of what is wrong with each value, every reason in it twice."""
+    words, bracket, _ = message.partition("[{")
+    if not bracket:
+        return message
+    try:
+        problems, end = json.JSONDecoder().raw_decode(message, len(words))
+    except ValueError:
+        return message
+    reasons = [_reason(problem) for problem in problems]
+    return f"{words}{'; '.join(filter(None, reasons))}{message[end:]}".strip(" :")
+
+
+def _reason(problem: Any) -> str:
+    if not isinstance(problem, dict):
+        return ""
+    said = problem.get("localizedErrorMessage") or problem.get("message") or problem.get("error") or ""
+    name = problem.get("name")
+    return f"{name}: {said}" if name and str(name) not in str(said) else str(said)

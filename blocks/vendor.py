@@ -114,11 +114,13 @@ class Failures:
         vendor: the vendor's name, as in `blocks/`.
         secrets: the credentials in use, which are blanked wherever they are quoted.
         ways_out: what a person can do, by HTTP status.
+        sentence: how a person would say the vendor's own message, where that is not a sentence already.
     """
 
     vendor: str
     secrets: tuple[SecretStr, ...] = ()
     ways_out: Mapping[int, str] = field(default_factory=dict)
+    sentence: Callable[[str], str] = str
 
     def refused(
         self,
@@ -130,10 +132,11 @@ class Failures:
         write: bool = False,
     ) -> VendorError:
         """The error for an HTTP reply that says no. See `from_status`."""
-        # Before it is cut: half a credential would not be known for one.
-        reason = reply_text(self.clean(_text(body)))
+        # Before it is cut: half a credential would not be known for one. And again: what was escaped is read by then.
+        said = self.sentence(_said(self.clean(_text(body))))
+        reason = shortened(scrub(self.clean(said)))
         if way_out := self.ways_out.get(status):
-            reason = f"{reason[:REASON_LENGTH]}: {way_out}"
+            reason = f"{reason}: {way_out}"
         return from_status(self.vendor, operation, status, self.clean(reason), headers, write=write)
 
     def lost(self, operation: str, error: Exception, *, write: bool = False) -> VendorError:
@@ -207,7 +210,7 @@ def from_status(
     return VendorError(
         vendor,
         operation,
-        f"{status} {reason.strip()[: 2 * REASON_LENGTH]}",
+        f"{status} {shortened(reason, 2 * REASON_LENGTH)}",
         permanent=status not in RETRYABLE_STATUS,
         retry_after=retry_after_seconds(headers or {}),
         unknown=write and status >= 500,
@@ -232,14 +235,26 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 def reply_text(body: bytes | str) -> str:
     """What a refusal says, at most 300 characters: a JSON error's message, or a page's words without tags."""
-    text = _text(body)
+    return shortened(_said(_text(body)))
+
+
+def shortened(text: str, limit: int = REASON_LENGTH) -> str:
+    """On one line, of at most `limit` characters; what is cut ends with a word, where it has any."""
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    # What has no space for so long is no word: half of it says more than nothing.
+    return re.sub(r"\s+\S{0,40}$", "", line[:limit]).rstrip(" ,;:")[: limit - 1] + "…"
+
+
+def _said(text: str) -> str:
     try:
         message = _message(json.loads(text))
     except ValueError:
         message = None
     if message is None:
         message = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
-    return " ".join(message.split())[:REASON_LENGTH]
+    return " ".join(message.split())
 
 
 def _text(body: bytes | str) -> str:

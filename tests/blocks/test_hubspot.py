@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from blocks.hubspot import HubSpot
+from blocks.hubspot_parts import sentence
 from blocks.vendor import VendorError
 from sandbox.client import Sandbox
 from sandbox.faults import Kind
@@ -173,10 +174,32 @@ def test_refused_write(
     assert calls() == 1
 
 
-def test_rejected_value_is_permanent_and_said(hubspot: HubSpot) -> None:
-    with pytest.raises(VendorError, match="no_such_property") as caught:
-        hubspot.upsert_contact("ann@sender.example", {"no_such_property": "x"})
+def test_rejected_value_is_permanent_and_said_in_a_sentence(hubspot: HubSpot) -> None:
+    with pytest.raises(VendorError) as caught:
+        hubspot.upsert_contact("ann@sender.example", {"no_such_property": "x", "lifecyclestage": "friend"})
     assert caught.value.permanent
+    first, second = caught.value.reason.split("; ")
+    assert first == '400 Property values were not valid: Property "no_such_property" does not exist'
+    assert second.startswith("lifecyclestage: friend was not one of the allowed options: [subscriber, lead, ")
+    assert second.endswith("]")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Object not found.", "Object not found."),
+        (
+            'Not valid: [{"message": "Long", "localizedErrorMessage": "Short", "name": "stage"}]',
+            "Not valid: stage: Short",
+        ),
+        ('Not valid: [{"error": "INVALID_DATE"}, "x", {}]', "Not valid: INVALID_DATE"),
+        ('[{"message": "No number"}] (row 3)', "No number (row 3)"),
+        ('Not valid: [{"message": "cut', 'Not valid: [{"message": "cut'),
+        ("Not valid: [{}]", "Not valid"),
+    ],
+)
+def test_what_hubspot_says_is_said_without_its_json(message: str, said: str) -> None:
+    assert sentence(message) == said
 
 
 def test_dead_token_is_permanent_and_appears_nowhere(connect_hubspot: Callable[..., HubSpot]) -> None:
@@ -185,6 +208,13 @@ def test_dead_token_is_permanent_and_appears_nowhere(connect_hubspot: Callable[.
         hubspot.check()
     assert (caught.value.permanent, caught.value.status) == (True, 401)
     assert "planted" not in f"{hubspot!r} {format_exception(caught.value)} {vars(caught.value)} {hubspot.model_dump()}"
+
+
+def test_token_that_a_rejected_value_holds_appears_nowhere(hubspot: HubSpot) -> None:
+    token = hubspot.access_token.get_secret_value()
+    with pytest.raises(VendorError, match="was not one of the allowed options") as caught:
+        hubspot.upsert_contact("ann@sender.example", {"lifecyclestage": token})
+    assert token not in f"{format_exception(caught.value)} {vars(caught.value)}"
 
 
 def test_eight_threads_each_get_their_own_contact(hubspot: HubSpot) -> None:

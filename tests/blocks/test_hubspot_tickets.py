@@ -281,9 +281,17 @@ class TestWrites:
         assert hubspot.ticket(made).stage == ("2" if kind == "reply_lost" else "1")
 
     def test_rejected_value_is_permanent_and_said(self, hubspot: HubSpot, make: Make) -> None:
-        with pytest.raises(VendorError, match="INVALID_OPTION") as caught:
+        with pytest.raises(VendorError, match="hs_pipeline_stage: nowhere was not") as caught:
             hubspot.update_ticket(make(), {"hs_pipeline_stage": "nowhere"})
         assert (caught.value.permanent, caught.value.unknown) == (True, False)
+
+    def test_a_value_that_is_no_option_is_told_once_and_without_json(self, hubspot: HubSpot, make: Make) -> None:
+        with pytest.raises(VendorError) as caught:
+            hubspot.update_ticket(make(), {"hs_ticket_category": "PRAISE"})
+        assert caught.value.reason == (
+            "400 Property values were not valid: hs_ticket_category: PRAISE was not one of the allowed options: "
+            "[PRODUCT_ISSUE, BILLING_ISSUE, FEATURE_REQUEST, GENERAL_INQUIRY]"
+        )
 
     def test_note_on_nothing_is_permanent(self, hubspot: HubSpot, sandbox: Sandbox) -> None:
         with pytest.raises(VendorError) as caught:

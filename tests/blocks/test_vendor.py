@@ -63,7 +63,8 @@ def test_retry_after_is_seconds_or_a_date() -> None:
         (b"<html><style>p {}</style><h1>502</h1>\n<p>Bad Gateway</p></html>", "502 Bad Gateway"),
         (b"[1, 2]", "[1, 2]"),
         (b"\xff plain", "� plain"),
-        ("x" * 1000, "x" * 300),
+        ("x" * 1000, "x" * 299 + "…"),
+        ("word " * 100, "word " * 59 + "word…"),
     ],
 )
 def test_reply_text_is_what_a_person_can_read(body: bytes | str, text: str) -> None:
@@ -117,6 +118,12 @@ def test_a_credential_in_use_is_blanked_whatever_it_looks_like() -> None:
     failures = Failures("hubspot", (SecretStr("hunter2"), SecretStr("")))
     error = failures.refused("GET /contacts", 401, b'{"message": "the token hunter2 expired"}')
     assert "hunter2" not in f"{error!r} {error} {failures!r} {vars(error)}"
+
+
+def test_a_credential_that_is_read_only_out_of_escapes_is_blanked_before_the_text_is_cut() -> None:
+    failures = Failures("hubspot", (SecretStr("hunter2"),))
+    error = failures.refused("GET /contacts", 401, '{"message": "%s \\u0068unter2"}' % ("x" * 290))
+    assert str(error).endswith("xxx ***")
 
 
 def test_errors_survive_pickling() -> None:
