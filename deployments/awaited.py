@@ -50,7 +50,8 @@ def tell(actions: Sequence[Action]) -> None:
     for action in actions:
         reason = action.reason or (LEFT if action.state in TO_DO else "")
         why = f": {views.printable(reason)}" if reason and action.state != "done" else ""
-        views.say(f"{action.id}  {views.printable(action.title)}: {DOING.get(action.state, action.state)}{why}")
+        became = f"{views.printable(action.title)}: {DOING.get(action.state, action.state)}{why}"
+        views.prose(f"{action.id}  {became}", hang=len(f"{action.id}  "))
 
 
 def _read(ledger: Ledger, numbers: Sequence[int]) -> list[Action]:

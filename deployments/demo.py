@@ -65,20 +65,19 @@ class Show:
         self.ledger = Ledger.open()
         self.sandbox_url = ""
 
-    def inbox(self, owner: str) -> list[str]:
-        """Start the page where everything that waits is decided on; what to say of it. The forms do without."""
+    def inbox(self, owner: str) -> None:
+        """Start the page where everything that waits is decided on, and say where. The forms do without."""
         from deployments.inbox.open import MINUTES, link_for
 
         try:
             with self.views.console.status("Starting the inbox ..."):
                 url = self.stack.start_receiver(free_port(RECEIVER_PORT))
         except StackError as error:
-            return [f"\nThe inbox did not start: {error}"]
+            self.views.prose(f"\nThe inbox did not start: {error}")
+            return
         self.stack.announce()
-        return [
-            f"\nSign off what waits, in the browser, as {owner} (once, within {MINUTES} minutes):",
-            f"  {link_for(owner, url)}",
-        ]
+        self.views.prose(f"\nSign off what waits, in the browser, as {owner} (once, within {MINUTES} minutes):")
+        self.say(f"  {link_for(owner, url)}")
 
     def forms(self, actions: Sequence[Action], more: int = 0) -> None:
         """Say where the forms of some actions are, and how many more there are."""
@@ -301,8 +300,7 @@ class _Demo(Show):
         from deployments.waiting import waiting
 
         owner = next(card.owner for card in cards() if card.workflow == "lead-triage")
-        for line in self.inbox(owner):
-            self.say(line)
+        self.inbox(owner)
         replies = [
             *waiting(self.ledger, workflow="support-answer", kind="gmail.send_reply")[:2],
             *waiting(self.ledger, workflow="billing-agent", kind="gmail.send_reminder")[:1],

@@ -87,7 +87,9 @@ def _failed(name: str, error: Exception, seconds: float) -> Line:
 
 def _show(lines: Sequence[Line]) -> None:
     if is_try():
-        views.say("What `signoff try` has started is looked at: one workflow, and what else is missing is no fault.\n")
+        views.prose(
+            "What `signoff try` has started is looked at: one workflow, and what else is missing is no fault.\n"
+        )
     for owner in sorted({line.owner for line in lines}):
         mine = [line for line in lines if line.owner == owner]
         views.console.print(Text(owner or NOBODYS, style="bold"))

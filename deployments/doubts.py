@@ -57,7 +57,7 @@ def _list(found: Sequence[Action], then: str, *, none: str, as_json: bool) -> in
         line = Text(f"{action.id:>5}  ", style="bold")
         line.append(views.printable(action.title))
         line.append(f"\n       {views.printable(action.reason or 'its run died in the middle')}", style="not bold")
-        views.console.print(line)
+        views.console.print(views.hanging(line, 7))
     views.console.print(f"\n{then}" if found else none)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -157,16 +158,18 @@ def _next(card: Card, found: Assessment, stage: Stage) -> str:
     if stage is Stage.SHADOW:
         return f"It only watches. signoff stage {card.workflow} gated: a person then decides every action."
     if found.missing:
-        return "Missing for selective:\n" + "\n".join(f"  {_way(card, line)}" for line in found.missing)
+        lines = [f"  {line.what}: {line.has}, needs {line.needs}" for line in found.missing]
+        return "\n".join(["Missing for selective:", *lines, *_ways(card, found.missing)])
     if card.stage is not Stage.SELECTIVE:
         file = f"flows/{card.workflow.replace('-', '_')}.py"
         return f"Everything is there. To use it, write stage=Stage.SELECTIVE on the card in {file}."
     return "Low-impact actions pass by themselves. Money, contracts and messages outside ask a person for ever."
 
 
-def _way(card: Card, line: Line) -> str:
-    how = f" (signoff eval {card.prompt})" if line.what.startswith("held-out") else ""
-    return f"{line.what}: {line.has}, needs {line.needs}{how}"
+def _ways(card: Card, missing: Sequence[Line]) -> list[str]:
+    """The command that brings what is missing, on a line of its own: it stays whole."""
+    is_held_out = any(line.what.startswith("held-out") for line in missing)
+    return [f"The held-out cases are tried by: signoff eval {card.prompt}"] if is_held_out else []
 
 
 def _json(store: Ledger, card: Card, found: Assessment, stage: Stage, why: str) -> dict[str, Any]:

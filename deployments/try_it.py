@@ -317,8 +317,7 @@ class _Try(Show):
         os.environ.pop(LOGGING)  # the worker's log is read when something is wrong
         with self.views.console.status("Starting the worker ..."):
             self.stack.start_worker()
-        for line in self.inbox(unit.card.owner):
-            self.say(line)
+        self.inbox(unit.card.owner)
         firsts = [form[0] for form in self.views.forms(waiting(self.ledger, workflow=unit.card.workflow))]
         self.forms(firsts[:FORMS], more=max(0, len(firsts) - FORMS))
         self.stay(unit.card.owner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
+from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
@@ -36,9 +38,37 @@ def say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
-def prose(text: str | Text) -> None:
-    """Print sentences: broken between words in a terminal, whole for whatever reads them elsewhere."""
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+def prose(text: str | Text, *, hang: int | None = None) -> None:
+    """Print sentences: broken between words as `hanging` breaks them, whole for whatever reads them elsewhere.
+
+    Whoever sets COLUMNS reads them, too, though not in a terminal.
+    """
+    whole = Text(text) if isinstance(text, str) else text
+    if console.is_terminal or os.environ.get("COLUMNS"):
+        console.print(hanging(whole, hang))
+    else:
+        console.print(whole, soft_wrap=True)
+
+
+def hanging(text: Text, hang: int | None = None) -> Text:
+    """Its lines broken between words at the width there is, and what a line goes on with `hang` columns in.
+
+    Without `hang`, two columns deeper than the line where that is indented, and not at all where it is not.
+    """
+    return Text("\n").join(part for line in text.split("\n", allow_blank=True) for part in _broken(line, hang))
+
+
+def _broken(line: Text, hang: int | None) -> list[Text]:
+    indent = len(line.plain) - len(line.plain.lstrip())
+    deep = hang if hang is not None else indent + 2 if indent else 0
+    if cell_len(line.plain) <= console.width:
+        return [line]
+    head, rest = line[:deep], line[deep:]
+    parts = rest.wrap(console, console.width - deep)
+    for part in parts:
+        part.rstrip()
+    first, *more = parts
+    return [head + first, *(Text(" " * deep) + part for part in more)]
 
 
 def as_json(data: object) -> None:

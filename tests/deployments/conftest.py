@@ -33,6 +33,7 @@ HEAVY = (
 def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
     """Runs `signoff ...` in this process, as in a terminal of 80 columns that nobody types into."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.delenv("COLUMNS", raising=False)  # whoever runs the tests may have set it: sentences come whole
     for console in (views.console, views.errors):
         monkeypatch.setattr(console, "_width", 80)
 

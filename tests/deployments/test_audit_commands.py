@@ -236,6 +236,16 @@ class TestFailed:
         yield
         Variable.set("lead_triage_stage", "selective", overwrite=True)
 
+    def test_a_long_reason_stands_under_its_row(
+        self, signoff: Callable[..., Finished], ledger: Ledger, work: Work
+    ) -> None:
+        with ledger.write() as session:
+            row = session.get_one(Action, work.action)
+            row.state, row.reason = "failed", f"gmail: send draft: 400 {'word ' * 30}"
+        _, *reason = signoff("ledger", "failed").out.partition("\n\n")[0].splitlines()
+        assert len(reason) > 2
+        assert all(line.startswith(" " * 7 + line.strip()[0]) for line in reason)
+
     @pytest.mark.usefixtures("_stages")
     def test_one_is_listed_with_the_reason_and_tried_again(
         self, signoff: Callable[..., Finished], ledger: Ledger, work: Work

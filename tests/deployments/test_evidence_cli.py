@@ -70,6 +70,14 @@ class TestEvidence:
         table = said.out[: said.out.index("Missing")].splitlines()[3:]
         assert max(map(len, table)) <= 80
 
+    def test_for_people_every_line_fits_and_what_is_missing_hangs(
+        self, signoff: Signoff, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        said = signoff("evidence", "lead-triage").out
+        assert max(len(line.rstrip()) for line in said.splitlines()) <= 80
+        assert "\nThe held-out cases are tried by: signoff eval lead_triage\n" in said
+
     def test_for_programs(self, signoff: Signoff, ledger: Ledger, version: str) -> None:
         earn(ledger, version)
         found = json.loads(signoff("evidence", "lead_triage", "--json").out)
