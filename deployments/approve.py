@@ -13,7 +13,7 @@ from blocks.ledger import Action, Ledger, utcnow
 from deployments import awaited, comments, views
 from deployments.cards import cards
 from deployments.errors import CommandError
-from deployments.waiting import ui_url, waiting
+from deployments.waiting import about, listed, ui_url, waiting
 from tasks import approval_notices, approval_rules, approvals
 from tasks import assign as assigning
 from tasks import inbox as waiting_room
@@ -26,7 +26,7 @@ def show(action_id: int, *, as_json: bool) -> int:
     ledger = Ledger.open()
     action = approvals.action_of(ledger, action_id)
     if as_json:
-        views.as_json(views.approval_json(action, ui_url()))
+        views.as_json(views.approval_json(action, about(ledger, [action])[action.id], ui_url()))
         return 0
     views.approval(action, ui_url())
     with ledger.read() as session:
@@ -151,7 +151,7 @@ def approve_where(
     if not chosen:
         raise CommandError("nothing that waits matches this rule")
     if dry_run:
-        return _show_matching(chosen, as_json=as_json)
+        return _show_matching(ledger, chosen, as_json=as_json)
     _refuse_slip(chosen, comment)
     if not yes:
         _confirm(chosen, approve=True)
@@ -170,12 +170,14 @@ def _matching(ledger: Ledger, rule: approval_rules.Rule) -> tuple[list[Action], 
     return meant, [action for action, found in facts if rule.meets(found) and not rule.matches(found)]
 
 
-def _show_matching(chosen: Sequence[Action], *, as_json: bool) -> int:
+def _show_matching(ledger: Ledger, chosen: Sequence[Action], *, as_json: bool) -> int:
+    rows = {row.id: row for row in listed(ledger)}
+    there = [action for action in chosen if action.id in rows]  # somebody may have decided on one meanwhile
     if as_json:
-        views.as_json([views.approval_json(action, ui_url()) for action in chosen])
+        views.as_json([views.approval_json(action, rows[action.id].about, ui_url()) for action in there])
     else:
-        views.approvals(views.forms(chosen), ui_url())
-        views.console.print(f"\n{len(chosen)} match. Nothing was decided: leave --dry-run out to approve them.")
+        views.approvals(views.forms([rows[action.id] for action in there]), ui_url())
+        views.console.print(f"\n{len(there)} match. Nothing was decided: leave --dry-run out to approve them.")
     return 0
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from blocks.ledger import Action, Ledger
 from deployments import views
 from deployments.errors import CommandError
-from deployments.waiting import ui_url
+from deployments.waiting import about, ui_url
 from tasks import doubts
 from tasks.approvals import action_of
 from tasks.card import Stage
@@ -22,7 +22,8 @@ def list_doubts(*, as_json: bool) -> int:
     then = (
         "The workflow's next run looks again. If you know better: signoff ledger settle NUMBER --done (or --not-done)"
     )
-    return _list(doubts.doubts(Ledger.open()), then, none="Nothing is in doubt.", as_json=as_json)
+    ledger = Ledger.open()
+    return _list(ledger, doubts.doubts(ledger), then, none="Nothing is in doubt.", as_json=as_json)
 
 
 def list_failed(*, as_json: bool) -> int:
@@ -31,7 +32,8 @@ def list_failed(*, as_json: bool) -> int:
         "Once the cause is mended, have it tried again: signoff ledger retry NUMBER. If you do it by hand: "
         "signoff ledger settle NUMBER --done"
     )
-    return _list(doubts.failures(Ledger.open()), then, none="Nothing that was approved has failed.", as_json=as_json)
+    ledger = Ledger.open()
+    return _list(ledger, doubts.failures(ledger), then, none="Nothing that was approved has failed.", as_json=as_json)
 
 
 def retry(action_id: int, *, by: str | None) -> int:
@@ -49,9 +51,10 @@ def retry(action_id: int, *, by: str | None) -> int:
     return 0
 
 
-def _list(found: Sequence[Action], then: str, *, none: str, as_json: bool) -> int:
+def _list(ledger: Ledger, found: Sequence[Action], then: str, *, none: str, as_json: bool) -> int:
     if as_json:
-        views.as_json([views.approval_json(action, ui_url()) for action in found])
+        records = about(ledger, found)
+        views.as_json([views.approval_json(action, records[action.id], ui_url()) for action in found])
         return 0
     for action in found:
         line = Text(f"{action.id:>5}  ", style="bold")

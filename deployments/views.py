@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
@@ -134,6 +134,13 @@ def record_json(row: Row) -> dict[str, Any]:
     return asdict(row) | {"outcome": row.outcome}
 
 
+class About(NamedTuple):
+    """The record that an action is for: what it is called, and who wrote it. None where there is none."""
+
+    title: str | None
+    sender: str | None
+
+
 class Listed(NamedTuple):
     """What a list shows of an action."""
 
@@ -142,23 +149,53 @@ class Listed(NamedTuple):
     workflow: str
     expires_at: datetime | None
     flow_run_id: str | None
+    about: About
 
 
 Waits = TypeVar("Waits", Action, Listed)
 
 
-def approvals(waiting: Sequence[Sequence[Waits]], ui: str) -> None:
-    """Print what waits, form by form, oldest first, with the link to its form on a line of its own: it stays whole."""
+def approvals(waiting: Sequence[Sequence[Listed]], ui: str) -> None:
+    """Print what waits, form by form, oldest first, with whose record it is about: a form is of one record.
+
+    The link to the form has a line of its own: it stays whole.
+    """
     bold, dim, cyan = Style(bold=True), Style(dim=True), Style(color="cyan")
     # Of ten thousand: a `Text` of so many pieces takes rich four times as long.
     pieces: list[Segment] = []
+    width = console.width  # which asks the terminal each time
     for form in waiting:
         for action in form:
-            pieces.append(Segment(f"{action.id:>5}  ", bold))
-            pieces.append(Segment(printable(action.title)))
-            pieces.append(Segment(f"  {action.workflow}, expires {_left(action.expires_at)}\n", dim))
+            number, title = f"{action.id:>5}  ", printable(action.title)
+            rest = f"{action.workflow}, expires {_left(action.expires_at)}"
+            fits = _columns(f"{number}{title}  {rest}") <= width
+            pieces.append(Segment(number, bold))
+            if not fits and _columns(number + title) > width:
+                title = hanging(Text(number + title), 7).plain[len(number) :]
+            pieces.append(Segment(title))
+            pieces.append(Segment(f"  {rest}\n" if fits else f"\n       {rest}\n", dim))
+        if about := about_line(form[0].about, width - 7):
+            pieces.append(Segment(f"       {about}\n"))
         pieces.append(Segment(f"       {form_link(form[0], ui)}\n", cyan))
     console.print(Segments(pieces), soft_wrap=True, end="")
+
+
+def about_line(about: About, room: int) -> str:
+    """What a record is called and who wrote it, in so many columns; empty where there is no record."""
+    if about.title is None:
+        return ""
+    title, sender = printable(about.title) or "(without a subject)", printable(about.sender or "")
+    left = max(room - _columns(title), room // 2)  # half of it at the least: either may be what tells two rows apart
+    writer = f", from {_cut(sender, left - len(', from '))}" if sender else ""
+    return _cut(title, room - _columns(writer)) + writer
+
+
+def _columns(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _cut(text: str, room: int) -> str:
+    return text if _columns(text) <= room else f"{set_cell_size(text, room - 1).rstrip()}…"
 
 
 def forms(waiting: Sequence[Waits]) -> list[list[Waits]]:
@@ -169,13 +206,14 @@ def forms(waiting: Sequence[Waits]) -> list[list[Waits]]:
     return list(found.values())
 
 
-def approval_json(action: Action, ui: str) -> dict[str, Any]:
+def approval_json(action: Action, about: About, ui: str) -> dict[str, Any]:
     """One action for programs."""
     keys = (
         "id", "key", "workflow", "record_id", "kind", "impact", "title", "state", "stage", "reason", "payload",
         "digest", "explanation", "flow_run_id", "expires_at", "created_at", "redacted_at",
     )  # fmt: skip
-    return {key: getattr(action, key) for key in keys} | {"url": form_link(action, ui)}
+    row = {key: getattr(action, key) for key in keys}
+    return row | {"record_title": about.title, "record_sender": about.sender, "url": form_link(action, ui)}
 
 
 def approval(action: Action, ui: str) -> None:
@@ -244,7 +282,10 @@ def form_link(action: Action | Listed, ui: str) -> str:
 def printable(text: str, *, lines: bool = False) -> str:
     """Text from outside without control characters, which could rewrite the terminal."""
     unix = text.replace("\r\n", "\n")
-    kept = "".join(c if c.isprintable() or c == "\n" else " " * c.isspace() for c in unix)
+    if unix.isprintable():  # nearly every one of ten thousand is
+        kept = unix
+    else:
+        kept = "".join(c if c.isprintable() or c == "\n" else " " * c.isspace() for c in unix)
     return kept if lines else " ".join(kept.split())
 
 

@@ -91,7 +91,7 @@ def why_not(person: str, workflow: str, cards: Iterable[Card]) -> str:
     """
     card = of_workflow(workflow, cards)
     if card is None:
-        return f"{workflow} has no card any more, so nobody can say who may decide on it"
+        return f"{workflow} has no card that can be read, so nobody can say who may decide on it"
     if card.names(person):
         return ""
     listed = ", ".join(dict.fromkeys((card.owner, *(entry for entry in card.allowed if not entry.startswith("+")))))

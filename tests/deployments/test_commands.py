@@ -130,6 +130,9 @@ class TestLedgerWithoutServer:
         listed = forked(environment, "approvals", "list")
         assert listed.code == 0, listed.err
         assert "Send reply to jo@example.com" in listed.out
+        assert "\n       Hello, from jo@example.com\n" in listed.out
+        (row,) = forked(environment, "approvals", "list", "--json").json
+        assert (row["record_title"], row["record_sender"]) == ("Hello", "jo@example.com")
         assert forked(environment, "approvals", "show", str(number)).code == 0
         assert "no Prefect server answers" in forked(environment, "approvals", "approve", str(number)).refused()
 
