@@ -57,6 +57,7 @@ def test_a_refusal_by_the_vendor_is_told_to_whoever_waits(triaged: Machine) -> N
     action = triaged.waiting()
     triaged.sandbox.fault("bad_request", "google", "/drafts", method="POST")
     done = triaged.signoff("approvals", "approve", str(action.id), "--as", "Ana", "--wait", "--json")
+    triaged.sandbox.clear_faults()
     assert done.code == 1, done.out
     (told,) = json.loads(done.out)
     assert (told["decided"], told["state"]) == (True, "failed")
