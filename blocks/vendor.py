@@ -133,11 +133,11 @@ class Failures:
     ) -> VendorError:
         """The error for an HTTP reply that says no. See `from_status`."""
         # Before it is cut: half a credential would not be known for one. And again: what was escaped is read by then.
-        said = self.sentence(_said(self.clean(_text(body))))
+        said = self.sentence(reply_text(self.clean(_text(body))))
         reason = shortened(scrub(self.clean(said)))
         if way_out := self.ways_out.get(status):
             reason = f"{reason}: {way_out}"
-        return from_status(self.vendor, operation, status, self.clean(reason), headers, write=write)
+        return from_status(self.vendor, operation, status, reason, headers, write=write)
 
     def lost(self, operation: str, error: Exception, *, write: bool = False) -> VendorError:
         """The error for a call without a reply. A write that did reach the wire is `unknown`."""
@@ -152,7 +152,7 @@ class Failures:
 
         Somebody else answered, so whether the vendor did the write is not known.
         """
-        reason = f"a reply that is not JSON: {reply_text(self.clean(_text(body))) or 'empty'}"
+        reason = f"a reply that is not JSON: {shortened(reply_text(self.clean(_text(body)))) or 'empty'}"
         return self.error(operation, reason, permanent=False, unknown=write)
 
     def error(
@@ -234,8 +234,15 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def reply_text(body: bytes | str) -> str:
-    """What a refusal says, at most 300 characters: a JSON error's message, or a page's words without tags."""
-    return shortened(_said(_text(body)))
+    """What a refusal says, on one line and whole: a JSON error's message, or a page's words without tags."""
+    text = _text(body)
+    try:
+        message = _message(json.loads(text))
+    except ValueError:
+        message = None
+    if message is None:
+        message = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+    return " ".join(message.split())
 
 
 def shortened(text: str, limit: int = REASON_LENGTH) -> str:
@@ -245,16 +252,6 @@ def shortened(text: str, limit: int = REASON_LENGTH) -> str:
         return line
     # What has no space for so long is no word: half of it says more than nothing.
     return re.sub(r"\s+\S{0,40}$", "", line[:limit]).rstrip(" ,;:")[: limit - 1] + "…"
-
-
-def _said(text: str) -> str:
-    try:
-        message = _message(json.loads(text))
-    except ValueError:
-        message = None
-    if message is None:
-        message = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
-    return " ".join(message.split())
 
 
 def _text(body: bytes | str) -> str:

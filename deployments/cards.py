@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,13 +26,12 @@ def flow_files() -> list[Path]:
     return flow_cards.files(FLOWS)
 
 
-def flow_modules() -> Iterator[ModuleType]:
+def flow_modules() -> list[ModuleType]:
     """Every flow file that can be imported. What is wrong with another is told, once, and keeps none from its work."""
-    for path in flow_files():
-        try:
-            yield importlib.import_module(f"flows.{path.stem}")
-        except Exception as error:  # noqa: BLE001 - the builder's own code
-            _left_out(path.stem, their_errors.text_of(error))
+    modules, broken = flow_cards.imported(flow_files())
+    for path, error in broken.items():
+        _left_out(path.stem, their_errors.text_of(error))
+    return modules
 
 
 @cache
@@ -43,7 +41,7 @@ def _left_out(workflow: str, why: str) -> None:
 
 def cards() -> list[Card]:
     """The card of every flow that has one."""
-    return [module.CARD for module in flow_modules() if isinstance(getattr(module, "CARD", None), Card)]
+    return flow_cards.cards_of(flow_modules())
 
 
 def declared_deployments() -> list[dict[str, Any]]:

@@ -28,8 +28,7 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except _server_away():
         from deployments.running import no_server
 
-        sys.stderr.write(f"signoff: {no_server()}\n")
-        return 1
+        return _say(no_server())
     except known() as error:
         return _say(str(error))
     except Exception as error:

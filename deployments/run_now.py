@@ -18,6 +18,7 @@ from deployments.cards import declared_deployments
 from deployments.errors import CommandError, unknown
 from deployments.running import command_name
 from deployments.waiting import ui_url
+from tasks.doubts import has_failed
 from tasks.plain import counted
 
 LOOK_SECONDS = 0.5
@@ -65,8 +66,8 @@ def _started(client: SyncPrefectClient, deployment_id: UUID, parameters: dict[st
 
 
 def _failed(workflow: str, since: datetime) -> int:
-    """How many of a workflow's actions have failed for good since then."""
-    mine = sa.and_(Action.workflow == workflow, Action.state == "failed", Action.updated_at >= since)
+    """How many of a workflow's actions were allowed and have failed for good since then: `signoff ledger failed`."""
+    mine = sa.and_(Action.workflow == workflow, has_failed(), Action.updated_at >= since)
     with Ledger.open().read() as session:
         return session.scalar(sa.select(sa.func.count()).select_from(Action).where(mine)) or 0
 

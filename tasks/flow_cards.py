@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from tasks.card import Card
 
@@ -13,18 +15,28 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
 
 
-def readable(flows: list[Path]) -> tuple[list[Card], dict[Path, Exception]]:
-    """The card of every flow that has one, and what is wrong with each file that cannot be imported."""
-    cards: list[Card] = []
+def imported(flows: Iterable[Path]) -> tuple[list[ModuleType], dict[Path, Exception]]:
+    """Every flow file that can be imported, and what is wrong with each that cannot."""
+    modules: list[ModuleType] = []
     broken: dict[Path, Exception] = {}
     for path in flows:
         try:
-            card = getattr(import_module(f"{path.parent.name}.{path.stem}"), "CARD", None)
+            modules.append(import_module(f"{path.parent.name}.{path.stem}"))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one workflow, the caller judges
             broken[path] = error
-        else:
-            cards += [card] if isinstance(card, Card) else []
-    return cards, broken
+    return modules, broken
+
+
+def cards_of(modules: Iterable[ModuleType]) -> list[Card]:
+    """The card of every flow that has one."""
+    found = (getattr(module, "CARD", None) for module in modules)
+    return [card for card in found if isinstance(card, Card)]
+
+
+def readable(flows: Iterable[Path]) -> tuple[list[Card], dict[Path, Exception]]:
+    """The card of every flow that has one, and what is wrong with each file that cannot be imported."""
+    modules, broken = imported(flows)
+    return cards_of(modules), broken
 
 
 def beside(file: str) -> tuple[list[Card], dict[Path, Exception]]:

@@ -23,7 +23,7 @@ from prompts import Case, Prompt
 from prompts.cases import choices, key_of, refusal, split_of
 from prompts.fields import probability_field
 from tasks import records
-from tasks.actions import BY_CARD, KINDS
+from tasks.actions import BY_CARD, KINDS, noun_of
 from tasks.approvals import TAKEN_BACK
 from tasks.card import Card
 from tasks.masking import Mask
@@ -205,7 +205,7 @@ def _lesson(source: Source, prompt: Prompt, record: Record, decided: Decided) ->
         named = said.expect or (hinted(prompt, (d.comment for d in rejections), labels) if not said.wrong else {})
         if not named or said.wrong:
             return Doubt(source, record, "; ".join(filter(None, (_verdict(rejections), said.wrong))))
-        approved = (f"{d.approver} approved the {_noun(a)}" for a, d in decided if d.verdict == "approved")
+        approved = (f"{d.approver} approved the {noun_of(a.kind)}" for a, d in decided if d.verdict == "approved")
         return Lesson(source, record, _kind(labels, named), named, "; ".join([_verdict(rejections), *approved]))
     # What the model itself left to a person was not put to anybody as right: only what the reviewer says counts.
     expect = {**({} if record.sure is False else labels), **said.expect}
@@ -232,12 +232,8 @@ def _verdict(rejections: Sequence[Decision]) -> str:
 def _approval(decided: Decided) -> str:
     edited = next((pair for pair in decided if pair[1].edited), None)
     action, decision = edited or decided[0]
-    what = f"changed the {_noun(action)}" if edited else "approved it as it was"
+    what = f"changed the {noun_of(action.kind)}" if edited else "approved it as it was"
     return f"{decision.approver} {what}" + (f": “{decision.comment}”" if decision.comment else "")
-
-
-def _noun(action: Action) -> str:
-    return KINDS[action.kind].noun if action.kind in KINDS else action.kind
 
 
 def _edited(prompt: Prompt, record: Record, decided: Decided) -> dict[str, str]:

@@ -41,7 +41,7 @@ from blocks.ledger import (
 )
 from blocks.ledger.tables import Base
 from tasks import records, shadow_report
-from tasks.actions import KINDS
+from tasks.actions import noun_of
 from tasks.evidence import HELD_OUT
 
 SETTING = "SIGNOFF_RETENTION_DAYS"
@@ -351,12 +351,11 @@ def _obstacle(record: Record, unsettled: Sequence[tuple[int, str, str]]) -> str 
     if not unsettled:
         return None
     number, kind, state = unsettled[0]
-    noun = KINDS[kind].noun if kind in KINDS else kind
     way = {
         "waiting": f"waits for a decision: signoff approvals reject {number}, or approve it",
         "unknown": f"is in doubt: signoff ledger settle {number} --done, or --not-done",
     }.get(state, f"is {state}: the workflow's next run does it")
-    return f"its {noun} #{number} {way}"
+    return f"its {noun_of(kind)} #{number} {way}"
 
 
 def _cuts(session: Session, closed: Sequence[Record]) -> Iterable[tuple[Base, dict[str, Any]]]:
@@ -413,9 +412,14 @@ def _record_cut(record: Record, prompt: str | None) -> dict[str, Any]:
 
 
 def _action_cut(action: Action) -> dict[str, Any]:
-    noun = KINDS[action.kind].noun if action.kind in KINDS else action.kind
     payload = _ids_of(action.payload)
-    return {"title": f"{noun} (redacted)", "payload": payload, "explanation": "", "progress": None, "reason": None}
+    return {
+        "title": f"{noun_of(action.kind)} (redacted)",
+        "payload": payload,
+        "explanation": "",
+        "progress": None,
+        "reason": None,
+    }
 
 
 def _event_cut(event: WebhookEvent) -> dict[str, Any]:

@@ -45,6 +45,7 @@ __all__ = [
     "blanks",
     "digest",
     "load",
+    "noun_of",
 ]
 
 BY_CARD = "card"
@@ -56,6 +57,11 @@ _ALL: tuple[type[Action], ...] = (
 )  # fmt: skip
 
 KINDS: dict[str, type[Action]] = {action.kind: action for action in _ALL}
+
+
+def noun_of(kind: str) -> str:
+    """What an action of this kind is called in a sentence; the kind itself where this version does not know it."""
+    return KINDS[kind].noun if kind in KINDS else kind
 
 
 def load(kind: str, payload: dict[str, Any]) -> Action:
